@@ -1,0 +1,291 @@
+"""The composition root: settings in, a running gateway out. The one module that knows everybody.
+
+The explicit lists of what there is stand here: a new wire format is its file and a line in ``FORMATS``, a new API type
+its file and a line in ``APIS``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import random
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from hydrallm.endpoints.anthropic import Anthropic
+from hydrallm.endpoints.base import ApiKey, AwsKeys
+from hydrallm.endpoints.bedrock import Bedrock
+from hydrallm.endpoints.openai import OpenAI
+from hydrallm.errors import StartError
+from hydrallm.exchange.access import Access
+from hydrallm.exchange.chain import Chain, Model
+from hydrallm.exchange.gateway import Gateway, Sources
+from hydrallm.exchange.paths import Paths
+from hydrallm.formats.anthropic_messages import AnthropicMessages
+from hydrallm.formats.base import ApiType
+from hydrallm.formats.bedrock_converse import BedrockConverse
+from hydrallm.formats.bedrock_invoke import BedrockInvoke
+from hydrallm.formats.openai_chat import OpenAIChat
+from hydrallm.formats.openai_completions import OpenAICompletions
+from hydrallm.formats.openai_responses import OpenAIResponses
+from hydrallm.http.client import Client
+from hydrallm.http.dial import Route, tls_context
+from hydrallm.http.limits import Limits
+from hydrallm.http.proxy import find_proxy
+from hydrallm.http.server import Server
+from hydrallm.policy.plan import Plan
+from hydrallm.telemetry.log import LEVELS, Level, Log
+from hydrallm.telemetry.masking import Mask
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from hydrallm.config.settings import EndpointSettings, Settings
+    from hydrallm.endpoints.base import Api
+    from hydrallm.formats.base import WireFormat
+    from hydrallm.secret import Secret
+    from hydrallm.telemetry.records import Sink
+
+_CHAT = OpenAIChat()
+_MESSAGES = AnthropicMessages()
+_CONVERSE = BedrockConverse()
+
+FORMATS: tuple[WireFormat, ...] = (
+    _CHAT,
+    OpenAIResponses(),
+    _MESSAGES,
+    BedrockInvoke(),
+    _CONVERSE,
+    OpenAICompletions(),
+)
+
+ERROR_FORMATS: dict[ApiType, WireFormat] = {
+    ApiType.OPENAI: _CHAT,
+    ApiType.ANTHROPIC: _MESSAGES,
+    ApiType.BEDROCK: _CONVERSE,
+}
+
+APIS: dict[ApiType, Api] = {api.api_type: api for api in (OpenAI(), Anthropic(), Bedrock())}
+
+DRAIN = 30.0
+"""Seconds that running exchanges are given when the gateway is asked to stop."""
+
+
+def make_log(settings: Settings, level: str | None = None) -> Log:
+    """Return the log that ``settings`` ask for, on stderr.
+
+    Args:
+        settings: the config.
+        level: instead of the config's, if given.
+    """
+    log = settings.log
+    return Log(
+        sys.stderr,
+        LEVELS[level or log.level],
+        log.format,
+        Mask(_secrets(settings)),
+        wants_bodies=log.include_error_body,
+    )
+
+
+class App:
+    """A gateway built from settings. Make it inside a running event loop.
+
+    Args:
+        settings: the config.
+        sink: told of every exchange.
+        environ: the environment, for the proxy variables.
+
+    Raises:
+        StartError: a certificate file or a proxy cannot be used.
+    """
+
+    def __init__(self, settings: Settings, sink: Sink, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        contexts: dict[Path | None, ssl.SSLContext] = {}
+        self._clients = {
+            name: Client(_route(endpoint, environ, contexts)) for name, endpoint in settings.endpoints.items()
+        }
+        server = settings.server
+        self._gateway = Gateway(
+            chain=self._chain(),
+            access=Access(
+                server.client_keys,
+                allow_remote=server.allow_remote,
+                hosts=(*server.allowed_hosts, server.host),
+                origins=server.allowed_origins,
+            ),
+            paths=Paths(FORMATS, ERROR_FORMATS),
+            sink=sink,
+            mask=Mask(_secrets(settings)),
+            sources=Sources(lambda: datetime.datetime.now(datetime.UTC), random.random, _identities()),
+        )
+        limits = Limits(
+            max_body=server.max_body,
+            head_timeout=min(10.0, server.read_timeout),
+            body_timeout=min(30.0, server.read_timeout),
+            write_timeout=server.write_timeout,
+        )
+        self._server = Server(self._gateway, self._gateway.refuse, self._gateway.on_fault, limits)
+
+    def _chain(self) -> Chain:
+        retry = self._settings.retry
+        template = Plan(
+            candidates=(),
+            max_cycles=retry.max_cycles,
+            deadline=retry.deadline,
+            max_wait=retry.max_wait,
+            exponential_backoff=retry.exponential_backoff,
+        )
+        endpoints = self._settings.endpoints
+        return Chain(
+            [
+                Model(
+                    model.model,
+                    endpoints[model.endpoint].endpoint,
+                    APIS[model.type],
+                    self._clients[model.endpoint],
+                    model.candidate,
+                )
+                for model in self._settings.models
+            ],
+            template,
+        )
+
+    async def listen(self) -> list[tuple[str, int]]:
+        """Open the listener and return the addresses it is bound to.
+
+        Raises:
+            StartError: the address cannot be bound.
+        """
+        addresses = await self._server.listen(self._settings.server.host, self._settings.server.port)
+        self._gateway.listener = ", ".join([f"{host}:{port}" for host, port in addresses])
+        return addresses
+
+    async def drain(self, grace: float = DRAIN) -> int:
+        """Stop accepting, let running exchanges end, and close; return how many connections had to be dropped."""
+        dropped = await self._server.drain(grace)
+        self.close()
+        return dropped
+
+    def close(self) -> None:
+        """Drop everything at once."""
+        self._server.abort()
+        for client in self._clients.values():
+            client.close()
+
+
+async def serve(settings: Settings, log: Log, environ: Mapping[str, str]) -> None:
+    """Run the gateway until SIGINT or SIGTERM; a second signal does not wait for running exchanges.
+
+    Raises:
+        StartError: it cannot start.
+    """
+    for warning in settings.warnings:
+        log.write(Level.WARN, str(warning))
+    app = App(settings, log, environ)
+    signals: asyncio.Queue[str] = asyncio.Queue()
+    try:
+        with _signals(signals):
+            for host, port in await app.listen():
+                shown = f"[{host}]" if ":" in host else host
+                models = [f"{model.endpoint}/{model.model}" for model in settings.models]
+                log.write(Level.INFO, f"listening on http://{shown}:{port}", models=", ".join(models))
+            log.flush()
+            name = await signals.get()
+            log.write(Level.INFO, f"{name}: no new connections; running exchanges have {DRAIN:g} s to end")
+            log.flush()
+            draining = asyncio.ensure_future(app.drain())
+            hurry = asyncio.ensure_future(signals.get())
+            await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
+            hurry.cancel()
+            draining.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await draining
+    finally:
+        app.close()
+        await asyncio.sleep(0)  # connections that were dropped say so to their tasks, which still have to be recorded
+        log.write(Level.INFO, "stopped")
+        log.flush()
+
+
+@contextlib.contextmanager
+def _signals(queue: asyncio.Queue[str]) -> Iterator[None]:
+    """Put the names of SIGINT and SIGTERM into ``queue`` as they come."""
+    loop = asyncio.get_running_loop()
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    previous = {}
+    for number in wanted:
+        try:
+            loop.add_signal_handler(number, queue.put_nowait, number.name)
+        except NotImplementedError:  # Windows: handlers run between bytecodes, so the loop has to be woken
+            previous[number] = signal.signal(
+                number, lambda received, _: loop.call_soon_threadsafe(queue.put_nowait, signal.Signals(received).name)
+            )
+    try:
+        yield
+    finally:
+        for number in wanted:
+            if number in previous:
+                signal.signal(number, previous[number])
+            else:
+                loop.remove_signal_handler(number)
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes the event loop: uvloop's where there is one, else the standard library's."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def _route(
+    settings: EndpointSettings, environ: Mapping[str, str], contexts: dict[Path | None, ssl.SSLContext]
+) -> Route:
+    url = settings.endpoint.url
+    tls = None
+    if url.scheme == "https":
+        if settings.ca_file not in contexts:
+            contexts[settings.ca_file] = _tls(settings)
+        tls = contexts[settings.ca_file]
+    proxy = find_proxy(settings.proxy, url.scheme, url.host, url.port, environ)
+    return Route(url.host, url.port, url.authority, tls, proxy)
+
+
+def _tls(settings: EndpointSettings) -> ssl.SSLContext:
+    try:
+        return tls_context(settings.ca_file)
+    except OSError as error:
+        key = f"endpoints.{settings.endpoint.name}.ca_file"
+        raise StartError(f"{key}: {settings.ca_file} cannot be used: {error}") from error
+
+
+def _secrets(settings: Settings) -> Iterator[Secret]:
+    """Yield every secret of a config, for the mask."""
+    yield from settings.server.client_keys
+    for endpoint in settings.endpoints.values():
+        match endpoint.endpoint.credential:
+            case ApiKey(key=key):
+                yield key
+            case AwsKeys(secret_access_key=secret, session_token=token):
+                yield secret
+                if token is not None:
+                    yield token
+            case _:
+                pass
+
+
+def _identities() -> Callable[[], str]:
+    """Return a source of ids: milliseconds and 40 random bits in hexadecimal, so that they sort by time."""
+
+    def identity() -> str:
+        return f"{time.time_ns() // 1_000_000:011x}{random.getrandbits(40):010x}"
+
+    return identity

@@ -1,0 +1,110 @@
+"""The internal model of a config: everything resolved, checked and defaulted, whatever form the file had.
+
+Durations are seconds, sizes are bytes, secrets are :class:`~hydrallm.secret.Secret`. The rest of the package sees
+nothing of a config but this.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from hydrallm.endpoints.base import Endpoint
+from hydrallm.formats.base import ApiType
+from hydrallm.policy.plan import Candidate
+from hydrallm.secret import Secret
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong or doubtful in a config.
+
+    Attributes:
+        file: the config file, as it was named.
+        key: the key path, such as ``models[2].endpoint``; empty when the whole file is meant.
+        message: what is wrong, and what to write instead.
+        line: 1-based, where it is known.
+        column: 1-based, where it is known.
+    """
+
+    file: str
+    key: str
+    message: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}:{self.line}:{self.column or 1}"
+        return f"{where}: {self.key}: {self.message}" if self.key else f"{where}: {self.message}"
+
+
+class ServerSettings(msgspec.Struct, frozen=True):
+    """``[server]``: the one listener of the simple form."""
+
+    host: str
+    port: int
+    read_timeout: float
+    write_timeout: float
+    client_keys: tuple[Secret, ...]
+    allow_remote: bool
+    allowed_hosts: tuple[str, ...]
+    allowed_origins: tuple[str, ...]
+    max_body: int
+
+
+class LogSettings(msgspec.Struct, frozen=True):
+    """``[log]``."""
+
+    level: Literal["debug", "info", "warn", "error"]
+    include_error_body: bool
+    format: Literal["auto", "console", "json"]
+
+
+class RetrySettings(msgspec.Struct, frozen=True):
+    """``[retry]``, as far as it concerns a whole chain; what concerns one model is in its candidate."""
+
+    max_cycles: int
+    deadline: float
+    max_wait: float
+    exponential_backoff: bool
+
+
+class EndpointSettings(msgspec.Struct, frozen=True):
+    """``[endpoints.X]``: the endpoint itself, and how a connection to it is made.
+
+    Attributes:
+        endpoint: address and credentials.
+        proxy: ``env`` (HTTP_PROXY and friends), ``none``, or a proxy's URL.
+        ca_file: a PEM file of certificate authorities to trust instead of the system's.
+    """
+
+    endpoint: Endpoint
+    proxy: str
+    ca_file: Path | None
+
+
+class ModelSettings(msgspec.Struct, frozen=True):
+    """One ``[[models]]`` entry."""
+
+    endpoint: str
+    type: ApiType
+    model: str
+    candidate: Candidate
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """A whole config.
+
+    Attributes:
+        path: the file it came from.
+        warnings: doubtful, but usable.
+    """
+
+    path: Path
+    server: ServerSettings
+    log: LogSettings
+    retry: RetrySettings
+    endpoints: dict[str, EndpointSettings]
+    models: tuple[ModelSettings, ...]
+    warnings: tuple[Problem, ...]

@@ -1,0 +1,234 @@
+"""The kinds of values that a config holds: what each accepts, and what it becomes.
+
+A kind's ``parse`` gets a value of one of the ``accepts`` types and returns what it stands for, or None if it is a zero
+value, which stands for the default (``0``, ``"0s"``, ``""``), as in the original. It raises ValueError with a reason.
+The reason follows the value in a sentence (``"5 min" is not a duration``), unless the kind is not ``shown``: what may
+hold a secret is never repeated in a message.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import SplitResult, quote, urlsplit
+
+import msgspec
+
+from hydrallm.config import quantities
+from hydrallm.config.spelling import did_you_mean
+from hydrallm.credentials import environment
+from hydrallm.credentials.aws import REGION as REGION_NAME
+from hydrallm.endpoints.base import BaseURL
+from hydrallm.endpoints.url import parse_base_url
+from hydrallm.formats.base import ApiType
+
+if TYPE_CHECKING:
+    from hydrallm.secret import Secret
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """What values a key takes.
+
+    Attributes:
+        name: what the documentation calls it.
+        accepts: the types, as TOML has them, that ``parse`` takes.
+        expects: ends the sentence "must be ..." when a value has another type.
+        parse: turns a value into what it stands for, None for the default.
+        blank: takes the place of a value that is required but missing or wrong, so that checking can go on.
+        shown: whether messages may repeat the value.
+        secret: whether the value is a secret when it stands in the file itself.
+        shape: whether the key holds one value, a list of them, or a table of them.
+        parse_name: checks and turns a name of such a table.
+    """
+
+    name: str
+    accepts: tuple[type, ...]
+    expects: str
+    parse: Callable[[Any], object]
+    blank: object = None
+    shown: bool = True
+    secret: bool = False
+    shape: Literal["single", "list", "table"] = "single"
+    parse_name: Callable[[str], object] = str
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token (RFC 9110, section 5.6.2)
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")  # RFC 9110, section 5.5, without the obsolete octets
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")  # RFC 6454, section 6.2
+
+# Written by the HTTP engine itself; a second one would make the message ambiguous (RFC 9112, section 6.3).
+_ENGINE_HEADERS = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+def _text(value: str) -> str | None:
+    if _CONTROL.search(value):
+        raise ValueError("contains a control character; remove it")
+    return value or None
+
+
+def _secret(value: str) -> Secret | None:
+    return environment.secret(value) if value else None
+
+
+def _count(value: int) -> int | None:
+    if value < 0:
+        raise ValueError("is negative; write 1 or more, or 0 for the default")
+    return value or None
+
+
+def _port(value: int) -> int | None:
+    if not 0 <= value <= 65535:
+        raise ValueError("is not a port; write a number from 1 to 65535, or 0 for the default")
+    return value or None
+
+
+def _duration(value: str | float) -> float | None:
+    if isinstance(value, str):
+        return (quantities.duration(value) or None) if value else None
+    if value:
+        raise ValueError('has no unit; write it with one, such as "30s" or "500ms"')
+    return None
+
+
+def _size(value: str | int) -> int | None:
+    if isinstance(value, str):
+        return (quantities.size(value) or None) if value else None
+    if value < 0:
+        raise ValueError("is negative; write a number of bytes, or 0 for the default")
+    return value or None
+
+
+def _host(value: str) -> str | None:
+    host = value.removeprefix("[").removesuffix("]") if value.startswith("[") else value
+    if not host:
+        return None
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        if not _HOST_NAME.fullmatch(host) or host.replace(".", "").isdigit():
+            raise ValueError(
+                'is not a host: write a name or an IP address without a port, such as "127.0.0.1"'
+            ) from None
+    return host.lower()
+
+
+def _region(value: str) -> str | None:
+    if value and not REGION_NAME.fullmatch(value):
+        raise ValueError('is not an AWS region; write one such as "us-east-1"')
+    return value or None
+
+
+def _url(value: str) -> BaseURL | None:
+    return parse_base_url(value) if value else None
+
+
+def _proxy(value: str) -> str | None:
+    if value.lower() in {"", "env", "none"}:
+        return value.lower() or None
+    if not _is_proxy_url(value):
+        raise ValueError('must be "env", "none", or the URL of a proxy, such as "http://proxy.example:3128"')
+    return value.removesuffix("/")
+
+
+def _is_proxy_url(value: str) -> bool:
+    """Return whether ``value`` is an http or https URL of a host, perhaps with a user, and of nothing more."""
+    if not _HEADER_VALUE.fullmatch(value) or re.search(r"\s", value):
+        return False
+    try:
+        url = urlsplit(value)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0 and _is_bare(url)
+    except ValueError:  # the port, or an IPv6 literal
+        return False
+
+
+def _is_bare(url: SplitResult) -> bool:
+    return url.path in {"", "/"} and not url.query and not url.fragment
+
+
+def _origin(value: str) -> str | None:
+    origin = value.lower().removesuffix("/")
+    if origin and not _ORIGIN.fullmatch(origin):
+        raise ValueError('is not an origin: write scheme, host and port, such as "http://localhost:3000"')
+    return origin or None
+
+
+def _header_name(name: str) -> bytes:
+    lower = name.lower()
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError("is not the name of a header")
+    if lower in _ENGINE_HEADERS:
+        raise ValueError("is a header that HydraLLM writes itself; remove it")
+    return lower.encode()
+
+
+def _header_value(value: str) -> bytes:
+    if not _HEADER_VALUE.fullmatch(value):
+        raise ValueError("the value contains a line break or another character that no header may have")
+    return value.strip().encode()
+
+
+def _one_of(*choices: str) -> Callable[[str], str | None]:
+    def parse(value: str) -> str | None:
+        if value and value.lower() not in choices:
+            known = ", ".join(f'"{choice}"' for choice in choices)
+            raise ValueError(f"is not one of {known}{did_you_mean(value, choices)}")
+        return value.lower() or None
+
+    return parse
+
+
+def _api_type(value: str) -> ApiType | None:
+    name = _one_of(*(kind.value for kind in ApiType))(value)
+    return ApiType(name) if name else None
+
+
+def _quoted(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _choice(*choices: str) -> Kind:
+    return Kind("string", (str,), f"one of {', '.join(choices)}", _one_of(*choices))
+
+
+NO_URL = BaseURL(scheme="", host="", port=0, path=b"", authority=b"")
+
+TEXT = Kind("string", (str,), "a string", _text, blank="")
+SECRET = Kind("secret", (str,), "a string", _secret, shown=False, secret=True)
+FLAG = Kind("boolean", (bool,), "true or false", bool)
+COUNT = Kind("integer", (int,), "an integer", _count)
+PORT = Kind("port", (int,), "an integer from 1 to 65535", _port)
+DURATION = Kind("duration", (str, int, float), 'a duration such as "30s"', _duration)
+SIZE = Kind("size", (str, int), 'bytes, or a size such as "100MB"', _size)
+HOST = Kind("host", (str,), "a string", _host)
+REGION = Kind("string", (str,), "a string", _region)
+URL = Kind("URL", (str,), "a string", _url, blank=NO_URL, shown=False)
+PROXY = Kind("proxy", (str,), 'a string: "env", "none" or a URL', _proxy, shown=False)
+FILE = Kind("file", (str,), "a string: the path of a file", _text)
+API_TYPE = Kind("string", (str,), f"one of {', '.join(ApiType)}", _api_type)
+LOG_LEVEL = _choice("debug", "info", "warn", "error")
+LOG_FORMAT = _choice("auto", "console", "json")
+SECRETS = Kind("list of secrets", (str,), "a string", _secret, shown=False, secret=True, shape="list")
+HOSTS = Kind("list of hosts", (str,), "a string", _host, shape="list")
+ORIGINS = Kind("list of origins", (str,), "a string", _origin, shape="list")
+HEADERS = Kind(
+    "table of strings", (str,), "a string", _header_value, shown=False, shape="table", parse_name=_header_name
+)
+QUERY = Kind("table of strings", (str,), "a string", _quoted, shown=False, shape="table", parse_name=_quoted)

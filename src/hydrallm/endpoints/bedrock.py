@@ -1,0 +1,63 @@
+"""Endpoints of type ``bedrock``: signed (AWS Signature Version 4), or with a Bedrock API key as a bearer token.
+
+PURE. https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys-use.html
+
+An endpoint without a credential gets what the client sent, but for the client's signature: it was made for another
+host, so it cannot hold here, and a signature that does not hold is worse than none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hydrallm.endpoints import sigv4
+from hydrallm.endpoints.base import ApiKey, AwsKeys, ClientCredential, NoCredential
+from hydrallm.endpoints.headers import SIGNATURE, request_headers, set_default
+from hydrallm.endpoints.target import request_target
+from hydrallm.formats.base import ApiType
+from hydrallm.message import Request
+
+if TYPE_CHECKING:
+    import datetime
+
+    from hydrallm.endpoints.base import Call, Endpoint
+
+SERVICE = "bedrock"
+"""The name that Bedrock's runtime signs with; its host says ``bedrock-runtime``."""
+
+
+class Bedrock:
+    """The API type ``bedrock``."""
+
+    api_type = ApiType.BEDROCK
+
+    def address(self, endpoint: Endpoint, call: Call, now: datetime.datetime) -> Request:
+        """Return the request to send to ``endpoint`` for ``call``.
+
+        A signature covers the body, so with AWS keys ``call.body`` must be the whole of it.
+
+        Args:
+            endpoint: where it goes.
+            call: what the client asked; the path names the model already.
+            now: the time in UTC; AWS accepts five minutes of difference.
+
+        Raises:
+            RequestError: 400; the client's path leads nowhere at this endpoint.
+        """
+        headers = request_headers(endpoint, call)
+        request = Request(call.method, request_target(endpoint, call.path, call.query), headers, call.body)
+        match endpoint.credential:
+            case AwsKeys() as keys:
+                headers += sigv4.sign(request, endpoint.url.authority, keys, SERVICE, now)
+            case ApiKey(key):
+                set_default(headers, b"authorization", b"Bearer " + key.reveal().encode())
+            case ClientCredential():
+                headers[:] = [pair for pair in headers if not _is_signature(pair)]
+            case NoCredential():
+                pass
+        return request
+
+
+def _is_signature(pair: tuple[bytes, bytes]) -> bool:
+    name, value = pair
+    return name in SIGNATURE or (name == b"authorization" and value.startswith(sigv4.ALGORITHM.encode()))

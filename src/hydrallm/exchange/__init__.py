@@ -1,0 +1,13 @@
+"""The I/O that runs an exchange: asks the policy, talks to upstreams, commits, relays, records.
+
+::
+
+    gateway.py   the handler of every request: who may ask, what is asked, which job that makes
+    access.py    who may ask
+    paths.py     what a path stands for
+    chain.py     the models that a listener offers, by API type
+    job.py       what one request wants done: a generation, or a relay of anything else
+    exchange.py  one job, from the first attempt to the last byte
+    answer.py    an upstream's answer while it is being received
+    verdict.py   what the client is told when nothing worked
+"""

@@ -1,0 +1,95 @@
+"""An upstream's answer while it is being received.
+
+On generation paths a compressed answer is decoded, so that it can be looked at: the upstream was asked for ``identity``
+and compresses all the same, or something between us and it does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hydrallm.errors import RemoteProtocolError
+from hydrallm.http.decoding import Decoder, DecodingError, decoder
+from hydrallm.message import header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hydrallm.http.client_stream import ClientStream
+
+
+class Answer:
+    """The status, headers and body of an upstream's answer.
+
+    Args:
+        upstream: the stream it comes from; the answer owns it.
+        decode: whether a content coding is undone.
+
+    Attributes:
+        decoded: whether there was one. The upstream's Content-Length and Content-Encoding then mean nothing any more.
+    """
+
+    __slots__ = ("_decoder", "_ended", "_pieces", "decoded", "upstream")
+
+    def __init__(self, upstream: ClientStream, *, decode: bool) -> None:
+        coding = header(upstream.headers, b"content-encoding") if decode else None
+        self.upstream = upstream
+        self._decoder: Decoder | None = decoder(coding) if coding is not None else None
+        self._pieces: Iterator[bytes] = iter(())
+        self._ended = False
+        self.decoded = self._decoder is not None
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body says it is JSON."""
+        media_type = (header(self.upstream.headers, b"content-type") or b"").partition(b";")[0].strip().lower()
+        return media_type == b"application/json" or media_type.endswith(b"+json")
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the body has been taken, once a piece or the whole of it was."""
+        return self._ended if self.decoded else self.upstream.complete
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the whole body, where the upstream announced them."""
+        return None if self.decoded else self.upstream.length
+
+    async def chunk(self) -> bytes:
+        """Return the next piece of the body; empty at its end.
+
+        Raises:
+            UpstreamError: the reason why the rest will not come.
+        """
+        if self._decoder is None:
+            return await self.upstream.chunk()
+        try:
+            while not self._ended:
+                if (piece := next(self._pieces, None)) is not None:
+                    return piece
+                data = await self.upstream.chunk()
+                if data:
+                    self._pieces = self._decoder.feed(data)
+                else:
+                    self._decoder.finish()
+                    self._ended = True
+        except DecodingError as error:
+            raise RemoteProtocolError(f"the upstream's compressed body is damaged: {error}") from error
+        return b""
+
+    async def gather(self, limit: int) -> bytes:
+        """Return the body so far, once it is complete or longer than ``limit`` bytes (``complete`` tells which).
+
+        Raises:
+            UpstreamError: the reason why the rest will not come.
+        """
+        if self._decoder is None:
+            return await self.upstream.gather(limit)
+        body = bytearray()
+        while len(body) <= limit and (data := await self.chunk()):
+            body += data
+        return bytes(body)
+
+    def close(self) -> None:
+        """Let go of it, complete or not."""
+        self.upstream.close()

@@ -1,0 +1,104 @@
+"""The models that a listener offers, by API type.
+
+A chain may mix API types. A request is served by the models of its own type, in the order of the chain; this
+selection is a *lane*. A chain of one type serves every request with it, whatever its path looks like: providers offer
+each other's paths (an Anthropic endpoint with ``/v1/chat/completions``), and only they know.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hydrallm.policy.classify import RULES, UNSAFE_RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hydrallm.endpoints.base import Api, Endpoint
+    from hydrallm.formats.base import ApiType
+    from hydrallm.http.client import Client
+    from hydrallm.message import Headers
+    from hydrallm.policy.plan import Candidate, Plan
+
+
+class Model:
+    """One entry of the chain, with all that is needed to ask it.
+
+    Args:
+        name: the upstream's name for the model.
+        endpoint: where it is.
+        api: how it is addressed.
+        client: the connections to it.
+        candidate: how the policy sees it.
+    """
+
+    __slots__ = ("api", "candidate", "client", "endpoint", "headers", "json", "name")
+
+    def __init__(self, name: str, endpoint: Endpoint, api: Api, client: Client, candidate: Candidate) -> None:
+        self.name = name
+        self.endpoint = endpoint
+        self.api = api
+        self.client = client
+        self.candidate = candidate
+        self.json = msgspec.json.encode(name)
+        self.headers: Headers = [
+            (b"x-hydrallm-model", _field_value(name)),
+            (b"x-hydrallm-endpoint", _field_value(endpoint.name)),
+        ]
+        """What the client is told about who answered."""
+
+
+class Lane:
+    """The models of a chain that can serve one kind of request.
+
+    Attributes:
+        models: in order.
+        plan: the policy's view of a generation.
+        safe_relay: of a relayed request that may be made twice (GET, HEAD).
+        unsafe_relay: of any other relayed request.
+    """
+
+    __slots__ = ("models", "plan", "safe_relay", "unsafe_relay")
+
+    def __init__(self, models: tuple[Model, ...], template: Plan) -> None:
+        self.models = models
+        self.plan = msgspec.structs.replace(template, candidates=tuple([model.candidate for model in models]))
+        first = msgspec.structs.replace(template, candidates=(models[0].candidate,), max_cycles=1)
+        self.safe_relay = msgspec.structs.replace(first, rules=RULES)
+        self.unsafe_relay = msgspec.structs.replace(first, rules=UNSAFE_RULES)
+
+
+class Chain:
+    """The ordered models that serve a listener's requests.
+
+    Args:
+        models: at least one, in order.
+        template: a plan whose candidates are filled in.
+    """
+
+    def __init__(self, models: Iterable[Model], template: Plan) -> None:
+        by_type: dict[ApiType, list[Model]] = {}
+        for model in models:
+            by_type.setdefault(model.api.api_type, []).append(model)
+        self._lanes = {api_type: Lane(tuple(members), template) for api_type, members in by_type.items()}
+        self._only = next(iter(self._lanes.values())) if len(self._lanes) == 1 else None
+
+    def lane(self, api_type: ApiType) -> Lane | None:
+        """Return the models for a request of ``api_type``; None if the chain has none."""
+        return self._only or self._lanes.get(api_type)
+
+    @property
+    def api_types(self) -> list[ApiType]:
+        """The API types of the chain, in the order in which they appear."""
+        return list(self._lanes)
+
+
+def _field_value(text: str) -> bytes:
+    """Return ``text`` as a header's value: visible ASCII, the rest percent-encoded as in a URI (RFC 3986)."""
+    return b"".join([byte if b"!" <= byte <= b"~" else b"%%%02X" % byte[0] for byte in _bytes(text)])
+
+
+def _bytes(text: str) -> list[bytes]:
+    return [bytes([value]) for value in text.encode()]

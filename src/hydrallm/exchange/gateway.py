@@ -1,0 +1,194 @@
+"""The handler of every request: who may ask, what is asked, which job that makes.
+
+Every request ends here, one way or another, with an answer that carries ``x-hydrallm-request-id`` and with one record
+for the sinks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from hydrallm import __version__
+from hydrallm.errors import RequestError
+from hydrallm.exchange.exchange import Exchange
+from hydrallm.exchange.job import Generation, Relay, content_coding
+from hydrallm.exchange.paths import relay_api_type
+from hydrallm.formats.base import ApiError
+from hydrallm.message import Response
+from hydrallm.telemetry.records import ExchangeRecord
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Callable
+
+    from hydrallm.exchange.access import Access
+    from hydrallm.exchange.chain import Chain
+    from hydrallm.exchange.job import Job
+    from hydrallm.exchange.paths import Paths
+    from hydrallm.formats.base import ApiType, Operation, WireFormat
+    from hydrallm.http.server_stream import ServerStream
+    from hydrallm.telemetry.masking import Mask
+    from hydrallm.telemetry.records import Sink
+
+OWN_PATHS = b"/_hydra/"
+CLIENT_LEFT = 499
+"""nginx's status for a client that closed its connection before the answer."""
+
+_CODES = {
+    400: "bad_request",
+    401: "invalid_client_key",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "request_too_large",
+    415: "unsupported_content_encoding",
+    417: "expectation_failed",
+    421: "misdirected_request",
+    426: "upgrade_refused",
+    431: "headers_too_large",
+    500: "internal_error",
+    505: "http_version_not_supported",
+}
+
+
+class Sources(NamedTuple):
+    """What no program can make by itself; handed in, so that a test can say what it is."""
+
+    now: Callable[[], datetime.datetime]
+    """The time in UTC."""
+    chance: Callable[[], float]
+    """Random numbers from [0, 1)."""
+    identity: Callable[[], str]
+    """A new id for each exchange; sorts by time."""
+
+
+class Gateway:
+    """What all exchanges of a listener share, and where each begins.
+
+    Args:
+        chain: the models.
+        access: who may ask.
+        paths: what the paths stand for.
+        sink: told of every exchange.
+        mask: takes secrets out of what a client is told.
+        sources: time, chance and ids.
+    """
+
+    def __init__(self, *, chain: Chain, access: Access, paths: Paths, sink: Sink, mask: Mask, sources: Sources) -> None:
+        self.chain = chain
+        self.access = access
+        self.sink = sink
+        self.mask = mask
+        self.sources = sources
+        self.loop = asyncio.get_running_loop()
+        self.listener = ""
+        """The address the listener is bound to, once it is."""
+        self._paths = paths
+
+    async def __call__(self, request: ServerStream) -> None:
+        """Answer one request."""
+        loop = self.loop
+        method = request.method.decode("latin-1")
+        record = ExchangeRecord(loop.time(), self.sources.identity(), method, request.path.decode("latin-1"))
+        operation = self._paths.operation(request.method, request.path)
+        try:
+            await self._handle(request, operation, record)
+        except RequestError as error:
+            record.outcome = "refused"
+            record.detail = str(error)
+            if request.status == 0:
+                self._refuse(request, error, self._paths.error_format(request.path, request.headers), record.id)
+        except asyncio.CancelledError:
+            record.outcome = "client_left"
+            request.status = CLIENT_LEFT
+            raise
+        finally:
+            record.status = request.status
+            record.sent = request.bytes_sent
+            record.seconds = loop.time() - record.began
+            self.sink.exchange_ended(record)
+
+    async def _handle(self, request: ServerStream, operation: Operation | None, record: ExchangeRecord) -> None:
+        self.access.check_place(request)
+        if request.path.startswith(OWN_PATHS):
+            self._own(request, record)
+            return
+        self.access.check_key(request.headers)
+        if operation is not None:
+            job: Job = await self._generation(request, operation, record)
+            wire_format = operation.format
+        else:
+            job = await self._relay(request)
+            wire_format = self._paths.error_format(request.path, request.headers)
+        record.stream = job.stream
+        await Exchange(self, request, job, wire_format, record).run()
+
+    async def _generation(self, request: ServerStream, operation: Operation, record: ExchangeRecord) -> Generation:
+        record.wire_format = operation.format.name
+        lane = self.chain.lane(operation.format.api_type)
+        if lane is None:
+            raise self._no_lane(operation.format.api_type)
+        coding = content_coding(request)
+        body = await (request.body() if coding is None else request.decoded_body(coding))
+        job = Generation(request, operation, lane, body, strip_credentials=self.access.has_keys)
+        record.requested = job.requested
+        return job
+
+    async def _relay(self, request: ServerStream) -> Relay:
+        api_type = relay_api_type(request.path, request.headers)
+        lane = self.chain.lane(api_type)
+        if lane is None:
+            raise self._no_lane(api_type)
+        body = await request.body() if Relay.needs_whole_body(lane) else None
+        return Relay(request, lane, body, strip_credentials=self.access.has_keys)
+
+    def _own(self, request: ServerStream, record: ExchangeRecord) -> None:
+        """Answer on a path of our own; none of them is ever relayed."""
+        if request.path != b"/_hydra/health":
+            raise RequestError(404, "no such path; there is /_hydra/health")
+        if request.method not in {b"GET", b"HEAD"}:
+            raise RequestError(405, "ask for /_hydra/health with GET")
+        body = msgspec.json.encode({"status": "ok", "version": __version__, "listener": self.listener})
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"cache-control", b"no-store"),
+            (b"date", request.date),
+            (b"x-hydrallm-request-id", record.id.encode()),
+        ]
+        request.respond(Response(200, headers, body))
+
+    # -- errors of our own -------------------------------------------------------------------------------------------
+
+    def refuse(self, error: RequestError, request: ServerStream | None) -> Response:
+        """Return the response to a request that the HTTP engine itself refuses."""
+        path, headers = (request.path, request.headers) if request else (b"/", [])
+        return self._error(error, self._paths.error_format(path, headers), self.sources.identity())
+
+    def on_fault(self, request: ServerStream) -> None:  # noqa: ARG002 - the server's signature
+        """Note a fault of our own; called while it is being handled."""
+        self.sink.fault(traceback.format_exc())
+
+    def _refuse(self, request: ServerStream, error: RequestError, wire_format: WireFormat, identity: str) -> None:
+        if error.close:
+            request.keep_alive = False
+        response = self._error(error, wire_format, identity)
+        response.headers.append((b"date", request.date))
+        request.respond(response)
+
+    def _error(self, error: RequestError, wire_format: WireFormat, identity: str) -> Response:
+        code = _CODES.get(error.status, "bad_request")
+        response = wire_format.encode_error(ApiError(error.status, self.mask(str(error)), code, identity))
+        response.headers.append((b"x-hydrallm-request-id", identity.encode()))
+        return response
+
+    def _no_lane(self, api_type: ApiType) -> RequestError:
+        offered = ", ".join(self.chain.api_types)
+        return RequestError(
+            404,
+            f"no model of type {api_type} in the chain (it has {offered}): add one, or call a path of those types",
+        )

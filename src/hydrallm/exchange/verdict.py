@@ -1,0 +1,70 @@
+"""What the client is told when nothing worked.
+
+The most useful error that an upstream sent is passed on whole: status, headers and body. Where none sent any, or what
+it says is about our key and not about the client's request, the answer is our own, in the shape of the client's API.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hydrallm.policy.classify import Kind
+
+if TYPE_CHECKING:
+    from hydrallm.message import Headers
+    from hydrallm.policy.attempts import GiveUp
+    from hydrallm.telemetry.records import AttemptRecord
+
+STATUSES: dict[Kind, int] = {Kind.SLOW_START: 504}
+"""What a failure without an upstream's error is for the client; everything else is 502."""
+
+OWN_FAULT = frozenset({Kind.MISCONFIGURED, Kind.QUOTA})
+"""What an upstream says about our key: the client must not take it for a word about its own."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """An error of our own.
+
+    Attributes:
+        status: to answer with.
+        code: short and machine-readable.
+        message: for a person.
+    """
+
+    status: int
+    code: str
+    message: str
+
+
+def verdict(command: GiveUp, attempts: list[AttemptRecord]) -> Verdict:
+    """Return what the client is told, where no upstream's own error is shown."""
+    status = STATUSES.get(command.kind, 502)
+    tried = "; ".join([_told(attempt) for attempt in _distinct(attempts)])
+    why = "every model failed" if command.spent else "stopped early, as another try would be unsafe or too late"
+    return Verdict(status, f"upstream_{command.kind}", f"{why} ({len(attempts)} attempts): {tried}")
+
+
+def retry_headers(command: GiveUp) -> Headers:
+    """Return what tells the client's SDK whether to try again, and when.
+
+    ``x-should-retry`` is obeyed by the official OpenAI and Anthropic SDKs: without it they would repeat what was just
+    done here, attempt by attempt.
+    """
+    headers: Headers = [(b"x-should-retry", b"false" if command.spent else b"true")]
+    if command.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, -int(-command.retry_after // 1))))
+    return headers
+
+
+def _distinct(attempts: list[AttemptRecord]) -> list[AttemptRecord]:
+    """Return the last failure of each model, in order."""
+    last = {(attempt.endpoint, attempt.model): attempt for attempt in attempts}
+    return list(last.values())
+
+
+def _told(attempt: AttemptRecord) -> str:
+    status = f" {attempt.status}" if attempt.status else ""
+    detail = f", {attempt.detail}" if attempt.detail else ""
+    return f"{attempt.endpoint}/{attempt.model} {attempt.kind}{status}{detail}"

@@ -1,0 +1,19 @@
+"""HTTP/1.1 on asyncio protocols, both sides. Knows nothing of LLMs.
+
+::
+
+    server.py             listening sockets, the sweep over slow connections, the drain
+    server_connection.py  one client connection: parser callbacks, pipelining, keep-alive, a task per request
+    request_head.py       what a request's head says about the connection
+    server_stream.py      one request and its answer, as the handler sees them
+    client.py             requests to one origin over kept-alive connections
+    client_connection.py  one upstream connection: parser callbacks
+    client_stream.py      one request and its answer, as the caller sees them, with the clock over it
+    dial.py               name resolution, the race of addresses, proxies, TLS
+    proxy.py              which proxy stands on the way
+    decoding.py           gzip, deflate and zstd, bounded
+    wire.py               how heads and chunks look on the wire
+
+Parsing is llhttp's (through httptools), which refuses bare line feeds, folded headers, and messages with two lengths.
+What it lets through and we do not is written where it is refused.
+"""

@@ -1,0 +1,213 @@
+"""Requests to one origin over kept-alive connections.
+
+A server may close an idle connection at any moment, also at the very moment in which a request is on its way to it. So
+if a *reused* connection ends before a single byte came back, the request is sent once more, on a fresh connection. That
+is not an attempt in the sense of the policy: nothing was learned about the upstream.
+
+The idle connection used last is taken first, so that the pool shrinks to what the load needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from hydrallm.errors import ConnectError, CutError, SilenceError
+from hydrallm.http import wire
+from hydrallm.http.client_connection import ClientConnection
+from hydrallm.http.dial import Route, dial
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from hydrallm.http.client_stream import ClientStream
+    from hydrallm.message import Request
+
+IDLE_LIMIT = 50.0
+"""Seconds; under the 60 s after which common load balancers drop an idle connection."""
+
+MAX_IDLE = 512
+
+
+class Upload:
+    """A request body that is streamed: it can be sent once.
+
+    Args:
+        read: returns the next piece; empty at the end.
+        length: bytes of the whole, where known.
+    """
+
+    def __init__(self, read: Callable[[], Awaitable[bytes]], length: int | None) -> None:
+        self.read = read
+        self.length = length
+        self.sent = False
+
+
+class Client:
+    """The connections to one origin.
+
+    Args:
+        route: where the origin is and how it is reached.
+    """
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[ClientConnection] = []
+        self._all: set[ClientConnection] = set()
+        self._reaper: asyncio.TimerHandle | None = None
+        # A plain-HTTP origin behind a proxy is asked for in absolute form (RFC 9112 section 3.2.2).
+        forwarded = route.proxy is not None and route.tls is None
+        self._prefix = b"http://" + route.authority if forwarded else b""
+        self._host = b" HTTP/1.1\r\nhost: " + route.authority + b"\r\n"
+        if forwarded and route.proxy is not None and route.proxy.authorization:
+            self._host += b"proxy-authorization: " + route.proxy.authorization + b"\r\n"
+
+    async def request(
+        self,
+        request: Request,
+        *,
+        expires: float,
+        connect_timeout: float,
+        upload: Upload | None = None,
+    ) -> ClientStream:
+        """Send ``request`` and return its stream once the head of the answer is there.
+
+        The caller owns the stream and must close it.
+
+        Args:
+            request: what to send.
+            expires: the loop's time by which the whole answer must be there, unless the caller changes the clock.
+            connect_timeout: seconds in which a new connection must stand.
+            upload: the body, where it is streamed; the clock starts when it is through.
+
+        Raises:
+            ConnectError: no connection was made, nothing was sent.
+            UpstreamError: the answer's head did not come.
+        """
+        head = self._head(request, upload)
+        # An upload can be sent only once, so it is not risked on a connection that may have gone stale.
+        connection = self._take() if upload is None else None
+        if connection is not None:
+            stream = await self._try(connection, request, head, expires, None)
+            if stream is not None:
+                return stream
+        connection = await self._open(expires, connect_timeout)
+        stream = await self._try(connection, request, head, expires, upload)
+        if stream is None:
+            raise CutError("the upstream closed the connection before it answered")
+        return stream
+
+    async def _try(
+        self,
+        connection: ClientConnection,
+        request: Request,
+        head: bytes,
+        expires: float,
+        upload: Upload | None,
+    ) -> ClientStream | None:
+        """Return the stream with its head, or None if the connection turned out to be stale."""
+        reused = connection.requests > 0
+        stream = connection.begin(request.method, head, request.body)
+        try:
+            if upload is not None:
+                began = self._loop.time()
+                await self._send(connection, stream, upload)
+                expires += self._loop.time() - began
+            stream.expire_at(expires)
+            await stream.head()
+        except BaseException as error:
+            stream.close()
+            if reused and not stream.began and isinstance(error, CutError):
+                return None
+            raise
+        return stream
+
+    async def _send(self, connection: ClientConnection, stream: ClientStream, upload: Upload) -> None:
+        upload.sent = True
+        while data := await upload.read():
+            connection.write(data if upload.length is not None else wire.chunk(data))
+            await connection.drain()
+            if stream.status or not connection.usable:
+                return  # answered (or lost) before all of the body was wanted
+        if upload.length is None:
+            connection.write(wire.LAST_CHUNK)
+
+    def _head(self, request: Request, upload: Upload | None) -> bytes:
+        framing = b"\r\n"
+        if upload is not None:
+            chunked = upload.length is None
+            framing = b"transfer-encoding: chunked\r\n\r\n" if chunked else _content_length(upload.length or 0)
+        elif request.body or request.method not in {b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"DELETE"}:
+            framing = _content_length(len(request.body))
+        return b"".join(
+            (
+                request.method,
+                b" ",
+                self._prefix,
+                request.target,
+                self._host,
+                wire.header_block(request.headers),
+                framing,
+            )
+        )
+
+    # -- the pool ----------------------------------------------------------------------------------------------------
+
+    def _take(self) -> ClientConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+        return None
+
+    async def _open(self, expires: float, connect_timeout: float) -> ClientConnection:
+        limit = self._loop.time() + connect_timeout
+        try:
+            async with asyncio.timeout_at(min(limit, expires)):
+                return await dial(self.route, self._new)
+        except TimeoutError as error:
+            if expires < limit:
+                raise SilenceError("the time for this attempt ran out before a connection was made") from error
+            raise ConnectError(f"no connection to {self.route} within {connect_timeout:g} s") from error
+
+    def _new(self) -> ClientConnection:
+        connection = ClientConnection(self._loop, self._release, self._lost)
+        self._all.add(connection)
+        return connection
+
+    def _release(self, connection: ClientConnection) -> None:
+        if len(self._idle) >= MAX_IDLE:
+            connection.abort()
+            return
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
+        if self._reaper is None:
+            self._reaper = self._loop.call_later(IDLE_LIMIT, self._reap)
+
+    def _lost(self, connection: ClientConnection) -> None:
+        self._all.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def _reap(self) -> None:
+        """Close what has idled too long; the list is in the order of release, the oldest first."""
+        now = self._loop.time()
+        for connection in list(self._idle):
+            if now - connection.idle_since < IDLE_LIMIT:
+                break
+            connection.abort()
+        left = [connection for connection in self._idle if now - connection.idle_since < IDLE_LIMIT]
+        self._idle = left
+        self._reaper = self._loop.call_later(IDLE_LIMIT, self._reap) if left else None
+
+    def close(self) -> None:
+        """Close every connection at once."""
+        if self._reaper is not None:
+            self._reaper.cancel()
+        for connection in list(self._all):
+            connection.abort()
+
+
+def _content_length(length: int) -> bytes:
+    return b"content-length: %d\r\n\r\n" % length

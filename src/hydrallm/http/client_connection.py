@@ -1,0 +1,241 @@
+"""One connection to an upstream: what the parser says, turned into a stream.
+
+A connection carries one request at a time and goes back to its pool when the answer is complete and the upstream will
+take another. Four things llhttp and httptools leave to us:
+
+* ``should_keep_alive`` is right only inside ``on_message_complete``;
+* interim answers (100, 102, 103) complete a message too, and are passed over;
+* after a HEAD the parser would take the next answer for a body, so such a connection is not used again;
+* a body delimited by the end of the connection has no end that the parser would report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import httptools
+
+from hydrallm.errors import CutError, RemoteProtocolError, UpstreamError
+from hydrallm.http.client_stream import ClientStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hydrallm.message import Headers
+
+MAX_HEADERS = 500
+MAX_HEAD = 256 * 1024
+"""Providers are trusted more than clients, but not with all of the memory."""
+
+JOIN_LIMIT = 64 * 1024
+"""Up to this size head and body are joined into one write."""
+
+_INFORMATIONAL = 200
+_SWITCHING_PROTOCOLS = 101
+_NO_BODY = frozenset({204, 304})
+
+
+class ClientConnection(asyncio.Protocol):
+    """The client's side of one connection.
+
+    Args:
+        loop: the running loop.
+        release: called with the connection when it may carry another request.
+        lost: called with the connection when it is gone.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        release: Callable[[ClientConnection], None],
+        lost: Callable[[ClientConnection], None],
+    ) -> None:
+        self.loop = loop
+        self.requests = 0
+        self.reading_paused = False
+        self.write_paused = False
+        self.idle_since = 0.0
+        self._release = release
+        self._lost = lost
+        self._transport: asyncio.Transport | None = None
+        self._parser: Any = None
+        self._stream: ClientStream | None = None
+        self._headers: Headers = []
+        self._head_size = 0
+        self._in_head = True
+        self._interim = False
+        self._to_eof = False
+
+    # -- asyncio.Protocol --------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin: the connection stands, TLS included."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._parser = httptools.HttpResponseParser(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        stream = self._stream
+        if stream is None or stream.complete:
+            self.abort()  # an idle upstream has nothing to say; whatever this is must not answer the next request
+            return
+        stream.began = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(RemoteProtocolError("the upstream switched protocols, unasked"))
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            self._fail(cause if isinstance(cause, UpstreamError) else RemoteProtocolError(repr(cause)))
+        except httptools.HttpParserError as error:
+            if self._stream is stream and not stream.complete:
+                self._fail(RemoteProtocolError(f"the upstream's answer is not HTTP: {error}"))
+            else:
+                self.abort()
+        if self._in_head:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD:
+                self._fail(RemoteProtocolError(f"the upstream's headers are over {MAX_HEAD} bytes"))
+
+    def eof_received(self) -> bool:
+        """End a body that only the end of the connection delimits."""
+        if self._to_eof and self._stream is not None:
+            self._stream.feed_end()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail what was under way."""
+        if self._stream is not None and not self._stream.complete:
+            when = "inside its answer" if self._stream.began else "before it answered"
+            why = f" ({exc})" if exc is not None else ""
+            self._stream.fail(CutError(f"the upstream closed the connection {when}{why}"))
+        self._parser = None
+        self._transport = None
+        self._lost(self)
+
+    def pause_writing(self) -> None:
+        """Note that the upstream takes less than it is sent."""
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        """Note that the upstream takes bytes again."""
+        self.write_paused = False
+        if self._stream is not None:
+            self._stream._wake()  # noqa: SLF001 - the sender waits on the stream, for either side's news
+
+    # -- parser callbacks --------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        if self._stream is None or self._stream.complete:
+            raise RemoteProtocolError("the upstream sent an answer to nothing")
+        self._in_head = True
+        self._head_size = 0
+        self._headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header; trailers are passed over."""
+        if self._in_head:
+            self._headers.append((name.lower(), value))
+            if len(self._headers) > MAX_HEADERS:
+                raise RemoteProtocolError(f"the upstream sent more than {MAX_HEADERS} header lines")
+
+    def on_headers_complete(self) -> None:
+        """Hand the head to the stream, unless it is an interim one."""
+        self._in_head = False
+        status = self._parser.get_status_code()
+        self._interim = status < _INFORMATIONAL
+        if self._interim:
+            if status == _SWITCHING_PROTOCOLS:
+                raise RemoteProtocolError("the upstream switched protocols, unasked")
+            return
+        stream = cast("ClientStream", self._stream)
+        length: int | None = None
+        chunked = False
+        for name, value in self._headers:
+            if name == b"content-length":
+                length = int(value)
+            elif name == b"transfer-encoding":
+                if chunked or value.strip().lower() != b"chunked":
+                    raise RemoteProtocolError("the upstream's Transfer-Encoding is not chunked")
+                chunked = True
+        head_only = stream.method == b"HEAD" or status in _NO_BODY
+        self._to_eof = not (chunked or head_only) and length is None
+        stream.feed_head(status, self._headers, length)
+        if stream.method == b"HEAD":
+            stream.feed_end()
+            self.abort()
+
+    def on_body(self, data: bytes) -> None:
+        """Hand a piece of the body to the stream."""
+        if self._stream is not None and not self._stream.complete:
+            self._stream.feed(data)
+
+    def on_message_complete(self) -> None:
+        """End the answer, and give the connection back if it can carry another."""
+        if self._interim or self._stream is None or self._stream.complete:
+            return
+        reusable = self._parser.should_keep_alive() and not self.write_paused
+        self._stream.feed_end()
+        if reusable and self._transport is not None and not self._transport.is_closing():
+            self.resume_reading()
+            self._release(self)
+        elif self._transport is not None:
+            self._transport.close()
+
+    # -- for the client ----------------------------------------------------------------------------------------------
+
+    def begin(self, method: bytes, head: bytes, body: bytes) -> ClientStream:
+        """Send a request and return its stream."""
+        self.requests += 1
+        self._in_head = True
+        self._to_eof = False
+        self._stream = stream = ClientStream(self, method)
+        if self._transport is None or self._transport.is_closing():
+            stream.fail(CutError("the upstream closed the connection before it was used"))
+        elif len(body) > JOIN_LIMIT:
+            self._transport.write(head)
+            self._transport.write(body)
+        else:
+            self._transport.write(head + body)
+        return stream
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of a request's body."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait while the upstream takes less than it is sent; no longer once it has answered or failed."""
+        stream = cast("ClientStream", self._stream)
+        while self.write_paused and stream.status == 0 and stream._error is None:  # noqa: SLF001
+            await stream._wait()  # noqa: SLF001 - one waiter for either side's news
+
+    @property
+    def usable(self) -> bool:
+        """Whether the connection stands."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def pause_reading(self) -> None:
+        """Stop reading: the caller has not taken what is here."""
+        if not self.reading_paused and self._transport is not None:
+            self.reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if self.reading_paused:
+            self.reading_paused = False
+            if self._transport is not None:
+                self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close at once, whatever is under way."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _fail(self, error: UpstreamError) -> None:
+        if self._stream is not None:
+            self._stream.fail(error)
+        self.abort()

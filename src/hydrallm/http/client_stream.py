@@ -1,0 +1,205 @@
+"""One request to an upstream and its answer, with the clock over it.
+
+There is one timer a stream, with two uses. Up to the commit :meth:`ClientStream.expire_at` names the moment by which
+the answer must have come. After it, :meth:`ClientStream.limit_silence` turns the same timer into a watch over
+silences: it is not re-armed at every chunk but looks, when it fires, how long the silence has lasted by then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hydrallm.errors import CutError, SilenceError, UpstreamError
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from hydrallm.http.client_connection import ClientConnection
+    from hydrallm.message import Headers
+
+HIGH_WATER = 64 * 1024
+"""Bytes of an answer waiting to be taken beyond which the upstream's socket is not read."""
+
+
+class ClientStream:
+    """An answer being received.
+
+    Attributes:
+        status: 0 until the head has arrived.
+        headers: names in lower case.
+        length: bytes of the body, where the upstream announced it.
+        complete: whether the whole answer has arrived (it may not all have been taken).
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_connection",
+        "_error",
+        "_silence",
+        "_timer",
+        "_touched",
+        "_unread",
+        "_waiter",
+        "_wants_all",
+        "began",
+        "complete",
+        "headers",
+        "length",
+        "method",
+        "status",
+    )
+
+    def __init__(self, connection: ClientConnection, method: bytes) -> None:
+        self._connection = connection
+        self.method = method
+        self.status = 0
+        self.headers: Headers = []
+        self.length: int | None = None
+        self.complete = False
+        self.began = False
+        """Whether any byte has come back; until then the failure of a reused connection says nothing."""
+        self._chunks: list[bytes] = []
+        self._unread = 0
+        self._wants_all = 0
+        self._error: UpstreamError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._silence = 0.0
+        self._touched = 0.0
+
+    # -- from the connection -----------------------------------------------------------------------------------------
+
+    def feed_head(self, status: int, headers: Headers, length: int | None) -> None:
+        """Take the head of the final answer."""
+        self.status = status
+        self.headers = headers
+        self.length = length
+        if not self._wants_all:
+            self._wake()
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        self._chunks.append(data)
+        self._unread += len(data)
+        if self._silence:
+            self._touched = self._connection.loop.time()
+        if self._unread > max(self._wants_all, HIGH_WATER):
+            self._connection.pause_reading()
+            self._wake()
+        elif not self._wants_all:
+            self._wake()
+
+    def feed_end(self) -> None:
+        """Note that the answer is complete."""
+        self.complete = True
+        self._stop_timer()
+        self._wake()
+
+    def fail(self, error: UpstreamError) -> None:
+        """End the answer unfinished."""
+        if not self.complete and self._error is None:
+            self._error = error
+            self._stop_timer()
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _wait(self) -> None:
+        self._waiter = self._connection.loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    # -- for the caller ----------------------------------------------------------------------------------------------
+
+    async def head(self) -> None:
+        """Wait for the status and headers.
+
+        Raises:
+            UpstreamError: the reason why they will not come.
+        """
+        while self.status == 0:
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+
+    async def chunk(self) -> bytes:
+        """Return what has arrived of the body, waiting for at least one byte; empty when the answer is complete.
+
+        Raises:
+            UpstreamError: the reason why the rest will not come; only after all that did come was taken.
+        """
+        while not self._chunks:
+            if self._error is not None:
+                raise self._error
+            if self.complete:
+                return b""
+            await self._wait()
+        chunks = self._chunks
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._unread = 0
+        if self._connection.reading_paused:
+            self._touched = self._connection.loop.time()
+            self._connection.resume_reading()
+        return data
+
+    async def gather(self, limit: int) -> bytes:
+        """Return the body so far, once it is complete or longer than ``limit`` bytes (``complete`` tells which).
+
+        Raises:
+            UpstreamError: the reason why the rest will not come.
+        """
+        self._wants_all = limit
+        try:
+            while not self.complete and self._unread <= limit:
+                if self._error is not None:
+                    raise self._error
+                await self._wait()
+        finally:
+            self._wants_all = 0
+        return await self.chunk() if self._chunks else b""
+
+    def expire_at(self, when: float) -> None:
+        """Fail the stream with :class:`SilenceError` at ``when`` (the loop's time), unless it is complete by then."""
+        self._stop_timer()
+        if not self.complete:
+            self._timer = self._connection.loop.call_at(when, self._expire)
+
+    def limit_silence(self, seconds: float) -> None:
+        """Replace the expiry by a watch: fail the stream once nothing has come for ``seconds``.
+
+        The time in which the caller itself does not take what came (the socket is then not read) is not counted.
+        """
+        self._stop_timer()
+        if not self.complete:
+            self._silence = seconds
+            self._touched = self._connection.loop.time()
+            self._timer = self._connection.loop.call_later(seconds, self._watch)
+
+    def _expire(self) -> None:
+        self.fail(SilenceError("the time for this attempt ran out"))
+
+    def _watch(self) -> None:
+        now = self._connection.loop.time()
+        left = self._silence if self._connection.reading_paused else self._touched + self._silence - now
+        if left <= 0.001:  # a timer may fire a millisecond early
+            self.fail(SilenceError(f"nothing came for {self._silence:g} s"))
+        else:
+            self._timer = self._connection.loop.call_later(left, self._watch)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def close(self) -> None:
+        """Let go of the stream; if its answer is not complete, close the connection, which tells the upstream."""
+        self._stop_timer()
+        if not self.complete:
+            self._connection.abort()
+            if self._error is None:
+                self._error = CutError("closed by this side")

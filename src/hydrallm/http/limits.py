@@ -1,0 +1,33 @@
+"""The bounds on what a client may make the server hold or wait for."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Sizes in bytes, times in seconds.
+
+    Attributes:
+        max_head: request line and headers together.
+        max_headers: header lines.
+        max_body: a request's body, decoded.
+        head_timeout: from the first byte of a head (or from the connection's start) to its end.
+        body_timeout: how long in a row a body may come slower than ``min_body_rate``.
+        min_body_rate: bytes a second.
+        keep_alive: how long a connection may idle between two requests.
+        write_timeout: how long a client may refuse to take any bytes.
+        linger: how long a refused client may go on sending before the connection is reset.
+        max_pipelined: bytes of requests that may wait behind the one being answered.
+    """
+
+    max_head: int = 16 * 1024
+    max_headers: int = 100
+    max_body: int = 100_000_000
+    head_timeout: float = 10.0
+    body_timeout: float = 30.0
+    min_body_rate: int = 1024
+    keep_alive: float = 120.0
+    write_timeout: float = 600.0
+    linger: float = 2.0
+    max_pipelined: int = 64 * 1024

@@ -1,0 +1,70 @@
+"""What the head of a request says about the connection, and the refusal of what llhttp lets through and we do not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hydrallm.errors import RequestError
+from hydrallm.http import wire
+
+if TYPE_CHECKING:
+    from hydrallm.http.server_stream import ServerStream
+
+_SPECIAL = frozenset(
+    {b"connection", b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade"},
+)
+
+
+def read_target(stream: ServerStream, url: bytes) -> None:
+    """Take the request target apart (RFC 9112 section 3.2); a proxy's absolute form names its host itself."""
+    if not url.startswith(b"/"):
+        if stream.method == b"CONNECT":
+            raise RequestError(405, "CONNECT is not offered: this is an API endpoint, not a web proxy", close=True)
+        scheme, separator, rest = url.partition(b"://")
+        if not separator or scheme.lower() not in {b"http", b"https"}:
+            raise RequestError(400, "the request target must be a path", close=True)
+        slash = min([at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0], default=len(rest))
+        stream.host = rest[:slash]
+        if b"@" in stream.host:
+            raise RequestError(400, "the request target must not carry a user name", close=True)
+        url = rest[slash:]
+    path, _, query = url.partition(b"?")
+    stream.path = b"/" + path.lstrip(b"/")
+    stream.query = query.partition(b"#")[0]
+
+
+def read_headers(stream: ServerStream) -> None:
+    """Read the headers that steer the connection, and refuse what llhttp lets through and we do not."""
+    special: dict[bytes, list[bytes]] = {}
+    for name, value in stream.headers:
+        if name in _SPECIAL:
+            special.setdefault(name, []).append(value)
+    hosts = special.get(b"host", [])
+    if len(hosts) > 1 or (not hosts and stream.http11):
+        raise RequestError(400, "a request needs exactly one Host header", close=True)
+    if b"upgrade" in special:
+        message = "no protocol upgrades here (WebSocket, h2c): use plain HTTP/1.1 requests with streaming answers"
+        raise RequestError(426, message, close=True)
+    if hosts and not stream.host:
+        stream.host = hosts[0]
+    connection = [token for value in special.get(b"connection", []) for token in wire.tokens(value)]
+    stream.keep_alive = b"close" not in connection if stream.http11 else b"keep-alive" in connection
+    _read_framing(stream, special)
+
+
+def _read_framing(stream: ServerStream, special: dict[bytes, list[bytes]]) -> None:
+    codings = special.get(b"transfer-encoding")
+    if codings is not None:
+        # llhttp also takes "gzip, chunked" and a repeated header; either is a way to smuggle.
+        if [value.strip().lower() for value in codings] != [b"chunked"]:
+            raise RequestError(400, "the only Transfer-Encoding taken is a single chunked", close=True)
+        if not stream.http11:
+            raise RequestError(400, "HTTP/1.0 has no Transfer-Encoding", close=True)
+        stream.length = None
+    elif b"content-length" in special:
+        stream.length = int(special[b"content-length"][0])
+    for value in special.get(b"expect", []):
+        if value.strip().lower() != b"100-continue":
+            raise RequestError(417, "the only Expect taken is 100-continue", close=True)
+        if stream.http11:
+            stream.expect_continue()

@@ -1,0 +1,140 @@
+"""Listening sockets, the sweep over slow connections, and the drain at the end.
+
+Slow senders, idle connections and clients that do not read are found by one sweep a second over all connections, not
+by a timer each: a request that takes its normal course never touches a timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import socket
+from typing import TYPE_CHECKING
+
+from hydrallm.errors import StartError
+from hydrallm.http.limits import Limits
+from hydrallm.http.server_connection import ServerConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from hydrallm.errors import RequestError
+    from hydrallm.http.server_stream import ServerStream
+    from hydrallm.message import Response
+
+    Handler = Callable[[ServerStream], Awaitable[None]]
+    Refuse = Callable[[RequestError, ServerStream | None], Response]
+    OnFault = Callable[[ServerStream], None]
+
+SWEEP_INTERVAL = 1.0
+
+
+class Server:
+    """An HTTP/1.1 server on any number of listening sockets.
+
+    Args:
+        handler: answers one request; cancelled if the client leaves.
+        refuse: gives a refusal of the server's own (malformed HTTP, a limit) its shape.
+        on_fault: called inside an ``except`` block when the handler raised something unexpected.
+        limits: sizes and times.
+    """
+
+    def __init__(self, handler: Handler, refuse: Refuse, on_fault: OnFault, limits: Limits | None = None) -> None:
+        self.handler = handler
+        self.refuse = refuse
+        self.on_fault = on_fault
+        self.limits = limits or Limits()
+        self.loop = asyncio.get_running_loop()
+        self.connections: set[ServerConnection] = set()
+        self.draining = False
+        self.date = _date()
+        self._servers: list[asyncio.Server] = []
+        self._empty: asyncio.Future[None] | None = None
+        self._swept = self.loop.time()
+        self._sweeper = self.loop.call_later(SWEEP_INTERVAL, self._sweep)
+
+    async def listen(self, host: str, port: int) -> list[tuple[str, int]]:
+        """Open ``host`` and ``port`` (0: any free one) and accept connections.
+
+        Returns:
+            The addresses bound: several where a name stands for more than one.
+
+        Raises:
+            StartError: if the address cannot be bound; the message is one line for a person.
+        """
+        try:
+            server = await self.loop.create_server(lambda: ServerConnection(self), host, port, backlog=2048)
+        except socket.gaierror as error:
+            raise StartError(f"cannot listen on {host}:{port}: the host name does not resolve ({error})") from error
+        except OSError as error:
+            raise StartError(_why_not_bound(host, port, error)) from error
+        self._servers.append(server)
+        return [sock.getsockname()[:2] for sock in server.sockets]
+
+    async def drain(self, grace: float) -> int:
+        """Stop accepting, close idle connections, let the others end.
+
+        Args:
+            grace: seconds to wait for them; what is left then is dropped.
+
+        Returns:
+            How many connections had to be dropped.
+        """
+        self.draining = True
+        for server in self._servers:
+            server.close()
+        for connection in list(self.connections):
+            if connection.idle:
+                connection.close()
+        if self.connections:
+            self._empty = self.loop.create_future()
+            timer = self.loop.call_later(grace, self._give_up)
+            try:
+                await self._empty
+            finally:
+                timer.cancel()
+        dropped = len(self.connections)
+        self.abort()
+        return dropped
+
+    def _give_up(self) -> None:
+        if self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    def abort(self) -> None:
+        """Drop everything at once."""
+        self._sweeper.cancel()
+        for server in self._servers:
+            server.close()
+        for connection in list(self.connections):
+            connection.abort()
+
+    def connection_closed(self) -> None:
+        """Note that a connection is gone; the drain ends with the last one."""
+        if self._empty is not None and not self._empty.done() and not self.connections:
+            self._empty.set_result(None)
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        elapsed, self._swept = now - self._swept, now
+        self.date = _date()
+        for connection in list(self.connections):
+            connection.sweep(now, elapsed)
+        self._sweeper = self.loop.call_later(SWEEP_INTERVAL, self._sweep)
+
+
+def _date() -> bytes:
+    return email.utils.formatdate(usegmt=True).encode()
+
+
+def _why_not_bound(host: str, port: int, error: OSError) -> str:
+    where = f"cannot listen on {host}:{port}"
+    match error.errno:
+        case 98 | 48 | 10048:  # EADDRINUSE on Linux, macOS, Windows
+            return f"{where}: the port is in use; stop what uses it, or choose another with --port or server.port"
+        case 13 | 10013:
+            return f"{where}: permission denied; choose a port above 1023 with --port or server.port"
+        case 99 | 49 | 10049:
+            return f"{where}: this machine has no such address; set --host or server.host"
+        case _:
+            return f"{where}: {error.strerror or error}"

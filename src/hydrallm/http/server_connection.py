@@ -1,0 +1,378 @@
+"""One client connection: what the parser says, turned into streams, and a task for each.
+
+Requests are answered strictly one after the other. A client may pipeline: what it sends ahead is parsed and kept, up to
+``Limits.max_pipelined`` bytes; beyond that it is thrown away and the connection is closed after the answer in hand,
+which tells the client that the rest was not looked at (RFC 9112 section 9.3.2). The socket is read all the while: that
+is how a client that leaves is noticed.
+
+A client that leaves, by FIN or RST, cancels the task at once: the handler is at an ``await`` (or will be at its next
+one) and lets go of what it holds. A half-closed connection counts as left, as it does for Go's and nginx's servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+import httptools
+
+from hydrallm.errors import RequestError
+from hydrallm.http import wire
+from hydrallm.http.request_head import read_headers, read_target
+from hydrallm.http.server_stream import ServerStream
+
+if TYPE_CHECKING:
+    from hydrallm.http.server import Server
+    from hydrallm.message import Headers, Response
+
+_RESET = struct.pack("ii", 1, 0)
+
+
+class ServerConnection(asyncio.Protocol):
+    """The server's side of one connection."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.loop = server.loop
+        self.limits = server.limits
+        self.peer = ""
+        self.task: asyncio.Task[None] | None = None
+        self.write_paused = False
+        self.reading_paused = False
+        self.head_since: float | None = None
+        self.idle_since: float | None = None
+        self.blocked_since: float | None = None
+        self.closing_since: float | None = None
+        self.receiving: ServerStream | None = None
+        """The stream whose body is arriving."""
+        self._transport: asyncio.Transport | None = None
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._stream: ServerStream | None = None
+        """The stream being answered."""
+        self._waiting: deque[ServerStream] = deque()
+        self._refusal: RequestError | None = None
+        self._discarding = False
+        self._in_head = True
+        self._head_size = 0
+        self._url = b""
+        self._headers: Headers = []
+        self._writable: asyncio.Future[None] | None = None
+
+    # -- asyncio.Protocol --------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin: the connection is accepted."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self.peer = peer[0] if isinstance(peer, tuple) else ""
+        self.head_since = self.loop.time()
+        self.server.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        if self._discarding:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # refused in on_headers_complete
+        except httptools.HttpParserCallbackError as error:
+            if not isinstance(error.__context__, RequestError):
+                raise
+            self._refuse(error.__context__)
+        except httptools.HttpParserError as error:
+            self._refuse(RequestError(400, f"malformed HTTP: {error}", close=True))
+        if self._in_head and not self._discarding:
+            self._head_size += len(data)
+            if self._head_size > self.limits.max_head:
+                self._refuse(RequestError(431, f"the headers are over {self.limits.max_head} bytes", close=True))
+            elif self.head_since is None:
+                self.head_since = self.loop.time()
+
+    def eof_received(self) -> bool:
+        """Take a FIN for what it nearly always is: the client has left."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Cancel what was being done for this client."""
+        self.server.connections.discard(self)
+        self._discarding = True
+        if self._stream is not None and not self._stream.finished and self.task is not None:
+            self._stream.client_left = True
+            self.task.cancel()
+        self._waiting.clear()
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        # The parser and the connection hold each other; nothing else would break the circle before the collector does.
+        self._parser = None
+        self._transport = None
+        self.server.connection_closed()
+
+    def pause_writing(self) -> None:
+        """Note that the client takes less than it is sent."""
+        self.write_paused = True
+        self.blocked_since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        """Note that the client takes bytes again."""
+        self.write_paused = False
+        self.blocked_since = None
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    # -- parser callbacks --------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        self._in_head = True
+        self._head_size = 0
+        self._url = b""
+        self._headers = []
+
+    def on_url(self, url: bytes) -> None:
+        """Collect the request target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header; what comes after the head is a trailer, which nobody here wants."""
+        if self._in_head:
+            self._headers.append((name.lower(), value))
+            if len(self._headers) > self.limits.max_headers:
+                raise RequestError(431, f"more than {self.limits.max_headers} header lines", close=True)
+
+    def on_headers_complete(self) -> None:
+        """Make a stream of the head, and begin to answer it if it is its turn."""
+        self._in_head = False
+        self.head_since = None
+        self.idle_since = None
+        size = len(self._url) + sum([len(name) + len(value) + 4 for name, value in self._headers])
+        if size > self.limits.max_head:
+            raise RequestError(431, f"the headers are over {self.limits.max_head} bytes", close=True)
+        stream = ServerStream(self, self._parser.get_method(), self._headers)
+        stream.http11 = self._version()
+        read_target(stream, self._url)
+        read_headers(stream)
+        self.receiving = stream
+        if self._stream is None:
+            self._begin(stream)
+        else:
+            self._waiting.append(stream)
+
+    def on_body(self, data: bytes) -> None:
+        """Hand a piece of the body to its stream."""
+        stream = self.receiving
+        if stream is not None:
+            stream.feed(data)
+            if stream is not self._stream:
+                self._bound_pipeline()
+
+    def on_message_complete(self) -> None:
+        """End the request, not the answer."""
+        if self.receiving is not None:
+            stream, self.receiving = self.receiving, None
+            stream.feed_end()
+            if stream is not self._stream:
+                self._bound_pipeline()
+
+    def _version(self) -> bool:
+        """Return whether this is HTTP/1.1 (True) or 1.0 (False)."""
+        version = self._parser.get_http_version()
+        if version not in {"1.1", "1.0"}:
+            raise RequestError(505, f"HTTP/{version} is not spoken here; use HTTP/1.1", close=True)
+        return bool(version == "1.1")
+
+    def _bound_pipeline(self) -> None:
+        """Throw away what a client sent ahead once it is too much; see the module's docstring."""
+        held = sum([stream.received + 512 for stream in self._waiting])
+        if held > self.limits.max_pipelined and self._stream is not None:
+            self._waiting.clear()
+            self.receiving = None
+            self._discarding = True
+            self._stream.keep_alive = False
+
+    # -- one stream after the other ----------------------------------------------------------------------------------
+
+    def _begin(self, stream: ServerStream) -> None:
+        self._stream = stream
+        self.task = self.loop.create_task(self._serve(stream))
+
+    async def _serve(self, stream: ServerStream) -> None:
+        try:
+            await self.server.handler(stream)
+        except asyncio.CancelledError:
+            if not stream.client_left:
+                raise
+        except Exception:  # noqa: BLE001 - the last line of defence: one exchange fails, the server lives on
+            self.server.on_fault(stream)
+            self._answer_fault(stream)
+        finally:
+            self._ended(stream)
+
+    def _answer_fault(self, stream: ServerStream) -> None:
+        if stream.status == 0 and self._transport is not None:
+            stream.keep_alive = False
+            stream.respond(self.server.refuse(RequestError(500, "an internal error; the log has its details"), stream))
+
+    def _ended(self, stream: ServerStream) -> None:
+        self.task = None
+        self._stream = None
+        if self._transport is None:
+            return
+        if not stream.finished:
+            stream.cut()
+            return
+        if self._refusal is not None and not self._waiting:
+            self._answer_refusal()
+        elif not self._transport.is_closing() and self.closing_since is None:
+            if self._waiting:
+                self._begin(self._waiting.popleft())
+            elif self.server.draining or self._discarding:
+                self.close()
+            else:
+                self.idle_since = self.loop.time()
+
+    def _refuse(self, error: RequestError) -> None:
+        """Stop reading this client; answer ``error`` when the requests before it have been answered."""
+        self._discarding = True
+        self._in_head = False
+        self._refusal = error
+        stream = self.receiving
+        if stream is not None:
+            # A malformed body will never be complete: the task that answers its request has nothing to wait for.
+            self.receiving = None
+            if stream is self._stream and self.task is not None:
+                self._abandon(stream)
+                return
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(stream)
+        if self._stream is None:
+            self._answer_refusal()
+
+    def _abandon(self, stream: ServerStream) -> None:
+        if stream.status:
+            stream.cut()
+        else:
+            stream.finished = stream.client_left = True
+            self._stream = None
+            self._answer_refusal()
+        if self.task is not None:
+            self.task.cancel()
+
+    def _answer_refusal(self) -> None:
+        error, self._refusal = self._refusal, None
+        if error is None or self._transport is None:
+            return
+        response: Response = self.server.refuse(error, None)
+        head = wire.STATUS_LINES[response.status] + wire.header_block(response.headers)
+        self.write(b"%bcontent-length: %d\r\nconnection: close\r\n\r\n%b" % (head, len(response.body), response.body))
+        self.close(linger=True)
+
+    # -- the transport, for streams ----------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; nothing happens if the client has left, which the task will hear of by being cancelled."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    async def writable(self) -> None:
+        """Wait until the client takes bytes again."""
+        while self.write_paused and self._transport is not None:
+            self._writable = self.loop.create_future()
+            try:
+                await self._writable
+            finally:
+                self._writable = None
+
+    def pause_reading(self) -> None:
+        """Stop reading: the handler has not taken what is here."""
+        if not self.reading_paused and self._transport is not None:
+            self.reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if self.reading_paused and self._transport is not None:
+            self.reading_paused = False
+            self._transport.resume_reading()
+
+    def close(self, *, linger: bool = False) -> None:
+        """Close once everything is sent.
+
+        Args:
+            linger: send the FIN but go on reading (and discarding) for a while. A socket closed with bytes unread is
+                reset, and a reset destroys the answer that the client has not read yet (RFC 9112 section 9.6).
+        """
+        if self._transport is None or self.closing_since is not None:
+            return
+        self.closing_since = self.loop.time()
+        self._discarding = True
+        sending = self._stream is not None and not self._stream.complete
+        if linger or sending or self.receiving is not None:
+            self.resume_reading()
+            with contextlib.suppress(OSError, RuntimeError):
+                self._transport.write_eof()
+                return
+        self._transport.close()
+
+    def cut(self, *, reset: bool) -> None:
+        """End the connection inside an answer: after what was written, or by a reset where only that shows the cut."""
+        if self._transport is None:
+            return
+        if reset:
+            sock = self._transport.get_extra_info("socket")
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._transport.abort()
+            return
+        self.closing_since = self.closing_since or self.loop.time()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Drop the connection, sent or not."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- the sweep ---------------------------------------------------------------------------------------------------
+
+    def sweep(self, now: float, elapsed: float) -> None:
+        """End what takes too long; called for each connection about once a second.
+
+        Args:
+            now: the loop's time.
+            elapsed: seconds since the last sweep.
+        """
+        limits = self.limits
+        if self.closing_since is not None:
+            patience = limits.write_timeout if self.write_paused else limits.linger
+            if now - self.closing_since > patience:
+                self.abort()
+        elif self.blocked_since is not None and now - self.blocked_since > limits.write_timeout:
+            self.abort()
+        elif self.idle_since is not None and self.head_since is None:
+            if now - self.idle_since > limits.keep_alive:
+                self.close()
+        elif self.head_since is not None and now - self.head_since > limits.head_timeout:
+            if self._head_size or self._stream is not None:
+                seconds = f"{limits.head_timeout:g} s"
+                self._refuse(RequestError(408, f"the headers did not arrive within {seconds}", close=True))
+            else:
+                self.close()
+        elif self.receiving is not None and not self.reading_paused:
+            self._sweep_body(self.receiving, elapsed)
+
+    def _sweep_body(self, stream: ServerStream, elapsed: float) -> None:
+        slow = stream.received - stream.swept < self.limits.min_body_rate * elapsed
+        stream.swept = stream.received
+        stream.slow_for = stream.slow_for + elapsed if slow else 0.0
+        if stream.slow_for >= self.limits.body_timeout:
+            rate = f"{self.limits.min_body_rate} bytes/s for {self.limits.body_timeout:g} s"
+            self._refuse(RequestError(408, f"the request body came slower than {rate}", close=True))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being received or answered."""
+        return self._stream is None and not self._waiting

@@ -1,0 +1,65 @@
+"""Secrets taken out of text.
+
+Two nets. The first holds the very values that the config resolved to. The second catches what merely looks like a key,
+because providers quote the client's key in their errors ("Incorrect API key provided: sk-...").
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hydrallm.secret import Secret
+
+MASK = "***"
+
+# What begins a key, and what a key that begins so looks like. To look for a few words is fast, to try a pattern at
+# every place of a log is not, so a pattern is tried only where its word occurs.
+_SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
+    (("bearer", "basic"), re.compile(r"\b(?:bearer|basic)\s+[a-z0-9._~+/=-]{8,}", re.IGNORECASE)),
+    (
+        ("sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "xai-", "key-", "hf_", "ghp_", "glpat-"),
+        re.compile(r"\b(?:sk|pk|rk|gsk|xai|key|hf|ghp|glpat)[-_][a-z0-9_*.-]{8,}", re.IGNORECASE),
+    ),
+    (("akia", "asia", "abia", "acca"), re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}")),
+    (("absk",), re.compile(r"\bABSK[A-Za-z0-9+/=]{16,}")),
+    (("aiza",), re.compile(r"\bAIza[A-Za-z0-9_-]{20,}")),
+    (("eyj",), re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?")),
+    (("credential=",), re.compile(r"(?<=Credential=)[^,\s]+")),
+    (("signature=",), re.compile(r"(?<=Signature=)[0-9a-fA-F]{16,}")),
+)
+_MIN_LENGTH = 4
+
+
+class Mask:
+    """Replaces secrets by ``***``.
+
+    Args:
+        secrets: what the config resolved to. One of fewer than four characters is left to its type: to blank every
+            ``a`` of a log hides nothing and makes it unreadable.
+    """
+
+    def __init__(self, secrets: Iterable[Secret]) -> None:
+        known = {secret.reveal() for secret in secrets}
+        written = {form for text in known if len(text) >= _MIN_LENGTH for form in _forms(text)}
+        self._written = sorted(written, key=len, reverse=True)  # a secret may be part of another
+
+    def __call__(self, text: str) -> str:
+        """Return ``text`` without its secrets."""
+        for form in self._written:
+            text = text.replace(form, MASK)
+        lowered = text.lower()
+        for words, pattern in _SHAPES:
+            if any([word in lowered for word in words]):  # noqa: C419 - a generator costs more than it saves here
+                text = pattern.sub(MASK, text)
+        return text
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    """Return ``text`` as it may stand in a log: plain, inside a JSON string, or percent-encoded."""
+    return text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], quote(text, safe="")

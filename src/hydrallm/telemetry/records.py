@@ -1,0 +1,104 @@
+"""What happened in an exchange and in each of its attempts.
+
+Records are filled in while the exchange runs and handed to the sinks when it ends; sinks only read them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from hydrallm.policy.classify import Kind
+
+if TYPE_CHECKING:
+    from hydrallm.message import Request
+
+
+class AttemptRecord(msgspec.Struct, gc=False):
+    """One upstream try.
+
+    Attributes:
+        number: from 1.
+        endpoint: its name in the config.
+        model: the upstream's name for the model.
+        waited: seconds waited before it.
+        seconds: how long it took; for the one that answered, up to the commit.
+        kind: how it failed; None for the one that answered.
+        status: the upstream's status; 0 if there was none.
+        detail: why, for a person; may hold secrets, which the sinks mask.
+        body: the beginning of the upstream's error body, where it is to be logged.
+        loud: whether a person should do something about it.
+    """
+
+    number: int
+    endpoint: str
+    model: str
+    waited: float = 0.0
+    seconds: float = 0.0
+    kind: Kind | None = None
+    status: int = 0
+    detail: str = ""
+    body: str = ""
+    loud: bool = False
+
+
+class ExchangeRecord(msgspec.Struct):
+    """One client request.
+
+    Attributes:
+        began: the event loop's time at its start.
+        id: what the client is told as ``x-hydrallm-request-id``; sorts by time.
+        method: the client's.
+        path: the client's, without the query, which may hold keys.
+        wire_format: of a generation request; empty for a relayed one.
+        requested: the model the client named; empty if it named none.
+        stream: whether the client asked for a stream.
+        status: what the client was sent; 499 if it left before.
+        outcome: ``answered``; ``refused`` (by this proxy); the kind of the failure that the client was shown; ``cut``
+            or ``stalled`` after the commit; ``client_left``.
+        detail: why, where the outcome needs words.
+        first_byte: seconds up to the commit.
+        seconds: in all.
+        sent: bytes of the answer's body.
+        attempts: in order.
+    """
+
+    began: float
+    id: str
+    method: str
+    path: str
+    wire_format: str = ""
+    requested: str = ""
+    stream: bool = False
+    status: int = 0
+    outcome: str = "answered"
+    detail: str = ""
+    first_byte: float = 0.0
+    seconds: float = 0.0
+    sent: int = 0
+    attempts: list[AttemptRecord] = msgspec.field(default_factory=list)
+
+
+class Sink(Protocol):
+    """Something that wants to know. Called on the event loop: it must be quick and must not raise."""
+
+    @property
+    def wants_bodies(self) -> bool:
+        """Whether the beginnings of upstream error bodies are wanted in the attempt records."""
+
+    @property
+    def wants_requests(self) -> bool:
+        """Whether :meth:`attempt_begun` is to be called."""
+
+    def attempt_begun(self, exchange: ExchangeRecord, attempt: AttemptRecord, request: Request) -> None:
+        """Take note of what an upstream is about to be sent."""
+
+    def attempt_failed(self, exchange: ExchangeRecord, attempt: AttemptRecord) -> None:
+        """Take note of a failed attempt, at once."""
+
+    def exchange_ended(self, exchange: ExchangeRecord) -> None:
+        """Take note of an ended exchange."""
+
+    def fault(self, text: str) -> None:
+        """Take note of a fault of our own: a traceback."""
