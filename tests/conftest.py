@@ -1,4 +1,4 @@
-"""What every test shares: the skip policy, and hypothesis's settings.
+"""What every test shares: the skip policy, the scorecard, and hypothesis's settings.
 
 A test that needs more than Python says so with ``@pytest.mark.needs("nginx")``. Where that is missing it is skipped,
 and the summary says aloud what was not tested and what to install. With ``HYDRALLM_CI=1``, which ``.ci/run`` sets after
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,11 +19,12 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
 ROOT = Path(__file__).parents[1]
 NODE_MODULES = ROOT / "tests" / "node" / "node_modules"
 STRICT = os.environ.get("HYDRALLM_CI") == "1"
+Scorecard = Callable[[int, str, str, str, bool], None]
 
 
 class Need(NamedTuple):
@@ -94,7 +96,50 @@ def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     return str(report.longrepr)
 
 
+class Row(NamedTuple):
+    """A line of the scorecard in which the reliability of the product is promised."""
+
+    row: int
+    title: str
+    figure: str
+    target: str
+    met: bool
+
+    @property
+    def drawn(self) -> str:
+        verdict = "ok" if self.met else "MISSED"
+        return f"{self.row:2}  {self.title:62}  {self.figure:>34}  target {self.target:22} {verdict}"
+
+
+ROWS = "scorecard"
+
+
+@pytest.fixture
+def scorecard(request: pytest.FixtureRequest) -> Scorecard:
+    """Records a figure beside its target; the test fails where the target is missed."""
+
+    def record(row: int, title: str, figure: str, target: str, met: bool) -> None:
+        request.node.user_properties.append((ROWS, Row(row, title, figure, target, met)._asdict()))
+        assert met, f"scorecard row {row} ({title}): {figure}, target {target}"
+
+    return record
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    summarise_scorecard(terminalreporter)
+    summarise_skips(terminalreporter)
+
+
+def summarise_scorecard(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = (report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, []))
+    rows = [Row(**value) for report in reports for name, value in report.user_properties if name == ROWS]
+    if rows:
+        terminalreporter.section("scorecard")
+        for line in sorted(rows):
+            terminalreporter.line(line.drawn, green=line.met, red=not line.met)
+
+
+def summarise_skips(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
     if not skipped:
         return

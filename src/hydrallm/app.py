@@ -10,10 +10,12 @@ import asyncio
 import contextlib
 import datetime
 import random
+import re
 import signal
 import sys
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from hydrallm.endpoints.anthropic import Anthropic
 from hydrallm.endpoints.base import ApiKey, AwsKeys
@@ -37,6 +39,7 @@ from hydrallm.http.limits import Limits
 from hydrallm.http.proxy import find_proxy
 from hydrallm.http.server import Server
 from hydrallm.policy.plan import Plan
+from hydrallm.secret import Secret
 from hydrallm.telemetry.log import LEVELS, Level, Log
 from hydrallm.telemetry.masking import Mask
 
@@ -48,7 +51,6 @@ if TYPE_CHECKING:
     from hydrallm.config.settings import EndpointSettings, Settings
     from hydrallm.endpoints.base import Api
     from hydrallm.formats.base import WireFormat
-    from hydrallm.secret import Secret
     from hydrallm.telemetry.records import Sink
 
 _CHAT = OpenAIChat()
@@ -71,6 +73,8 @@ ERROR_FORMATS: dict[ApiType, WireFormat] = {
 }
 
 APIS: dict[ApiType, Api] = {api.api_type: api for api in (OpenAI(), Anthropic(), Bedrock())}
+
+_SECRET_NAME = re.compile(rb"auth|cookie|key|secret|sig|token", re.IGNORECASE)
 
 DRAIN = 30.0
 """Seconds that running exchanges are given when the gateway is asked to stop."""
@@ -191,8 +195,13 @@ async def serve(settings: Settings, log: Log, environ: Mapping[str, str]) -> Non
     app = App(settings, log, environ)
     signals: asyncio.Queue[str] = asyncio.Queue()
     try:
+        addresses = await app.listen()
+    except StartError:
+        app.close()
+        raise
+    try:
         with _signals(signals):
-            for host, port in await app.listen():
+            for host, port in addresses:
                 shown = f"[{host}]" if ":" in host else host
                 models = [f"{model.endpoint}/{model.model}" for model in settings.models]
                 log.write(Level.INFO, f"listening on http://{shown}:{port}", models=", ".join(models))
@@ -268,9 +277,13 @@ def _tls(settings: EndpointSettings) -> ssl.SSLContext:
 
 
 def _secrets(settings: Settings) -> Iterator[Secret]:
-    """Yield every secret of a config, for the mask."""
+    """Yield every secret of a config, for the mask: keys, and what by its name or place may well be one."""
     yield from settings.server.client_keys
     for endpoint in settings.endpoints.values():
+        named = [*endpoint.endpoint.headers, *parse_qsl(endpoint.endpoint.query)]
+        yield from [Secret(value.decode("latin-1")) for name, value in named if _SECRET_NAME.search(name)]
+        if (password := urlsplit(endpoint.proxy).password) is not None:
+            yield Secret(unquote(password))
         match endpoint.endpoint.credential:
             case ApiKey(key=key):
                 yield key

@@ -1,4 +1,4 @@
-"""A real ``hydrallm serve`` process between the test and simulated providers, and the scorecard.
+"""A real ``hydrallm serve`` process between the test and simulated providers.
 
 The providers run in the test's own event loop, so their clock is the test's clock. One gateway stands for the whole
 session, with a chain of two models for each API type (``first`` then ``second``); its providers' scripts are changed
@@ -118,14 +118,14 @@ def _pairs(table: dict[str, Any]) -> list[str]:
     return [f"{key} = {json.dumps(value)}" for key, value in table.items()]
 
 
-Serve = Callable[[dict[str, Any]], Awaitable[Gateway]]
-Scorecard = Callable[[int, str, str, str, bool], None]
+Serve = Callable[[dict[str, Any] | str], Awaitable[Gateway]]
 
 
-async def launch(config: dict[str, Any], folder: Path) -> Gateway:
-    """Start a gateway with ``config`` and wait until it listens."""
+async def launch(config: dict[str, Any] | str, folder: Path) -> Gateway:
+    """Start a gateway with ``config``, a table or TOML as it stands, and wait until it listens."""
     path = folder / "config.toml"
-    path.write_text(toml({"log": {"format": "json", "level": "info"}} | config))
+    logged = {"log": {"format": "json", "level": "info"}}
+    path.write_text(config if isinstance(config, str) else toml(logged | config))
     path.chmod(0o600)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "hydrallm", "serve", "--config", str(path), "--port", "0"),
@@ -142,7 +142,7 @@ async def serve(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serve
     """Starts gateways for one test; at its end each must stop cleanly."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(config: dict[str, Any]) -> Gateway:
+        async def start(config: dict[str, Any] | str) -> Gateway:
             gateway = await launch(config, tmp_path_factory.mktemp("gateway"))
             stack.push_async_callback(gateway.stop)
             return gateway
@@ -274,46 +274,3 @@ Connect = Callable[[int], Awaitable[Client]]
 def connect() -> Connect:
     """Opens a raw connection to a port."""
     return Client.connect
-
-
-class Row(NamedTuple):
-    """A line of the scorecard in which the reliability of the product is promised."""
-
-    row: int
-    title: str
-    figure: str
-    target: str
-    met: bool
-
-
-ROWS = "scorecard"
-
-
-@pytest.fixture
-def scorecard(request: pytest.FixtureRequest) -> Scorecard:
-    """Records a figure beside its target; the test fails where the target is missed."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-
-    def record(row: int, title: str, figure: str, target: str, met: bool) -> None:
-        line = Row(row, title, figure, target, met)
-        request.node.user_properties.append((ROWS, line._asdict()))
-        if "PYTEST_XDIST_WORKER" in os.environ:  # the summary is another process's, which may not know this file
-            with capture.global_and_fixture_disabled():
-                sys.stderr.write("\n" + _drawn(line) + "\n")
-        assert met, f"scorecard row {row} ({title}): {figure}, target {target}"
-
-    return record
-
-
-def _drawn(line: Row) -> str:
-    verdict = "ok" if line.met else "MISSED"
-    return f"scorecard {line.row:2}  {line.title:52}  {line.figure:>34}  target {line.target:22} {verdict}"
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reports = (report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, []))
-    rows = [Row(**value) for report in reports for name, value in report.user_properties if name == ROWS]
-    if rows:
-        terminalreporter.section("scorecard")
-        for line in sorted(rows):
-            terminalreporter.line(_drawn(line), green=line.met, red=not line.met)

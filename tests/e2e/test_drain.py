@@ -13,7 +13,8 @@ from hydrallm.faults.provider import Provider
 from hydrallm.faults.script import Answer
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Connect, Gateway, Reply, Scorecard, Serve
+    from tests.conftest import Scorecard
+    from tests.e2e.conftest import Connect, Gateway, Reply, Serve
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 import boto3
+import msgspec
 import openai
 import pytest
 from botocore.config import Config
 
-from hydrallm.faults.script import Answer, Cut, Fail
+from hydrallm.faults.provider import Provider
+from hydrallm.faults.script import Answer, Cut, Fail, Hang, Malformed, Raw, Stall
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from tests.e2e.conftest import Standing
+    from tests.e2e.conftest import Connect, Serve, Standing
 
     from hydrallm.faults.script import Reply
 
@@ -266,3 +268,67 @@ async def test_a_json_answer_cut_in_the_middle_is_asked_for_again(
     standing.first.play(Cut(at="after_events"))
     standing.second.play(Answer(text=TEXT))
     assert await run(call, standing.gateway.url) == TEXT
+
+
+BROKEN: dict[str, Reply] = {
+    **{
+        f"malformed-{what}": msgspec.convert({"reply": "malformed", "what": what}, Malformed)
+        for what in (
+            *("status_line", "header", "chunk_size", "chunk_end"),
+            *("two_lengths", "length_and_chunked", "not_http"),
+        )
+    },
+    "cut-inside-headers": Cut(at="inside_headers"),
+    "reset-inside-headers": Cut(at="inside_headers", how="rst", pause=0.01),
+    "empty-200": Fail(status=200, body=""),
+    "101": Raw(data="HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", how=None),
+    "huge-header": Raw(data="HTTP/1.1 200 OK\r\nx: " + "y" * 300_000 + "\r\n\r\n"),
+    "nothing-but-interim": Raw(data="HTTP/1.1 103 Early Hints\r\n\r\n" * 3),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN.keys())
+@pytest.mark.parametrize("call", [chat, chat_stream], ids=lambda call: call.__name__)
+async def test_what_is_not_an_answer_goes_to_the_next_model(
+    call: Callable[[str], Any], fault: Reply, standing: Standing
+) -> None:
+    standing.first.play(fault)
+    standing.second.play(Answer(text=TEXT))
+    assert await run(call, standing.gateway.url) == TEXT
+
+
+@pytest.mark.parametrize("call", [chat, chat_stream], ids=lambda call: call.__name__)
+@pytest.mark.parametrize("reply", [Hang(), Stall(events=0)], ids=["no-headers", "no-body"])
+async def test_a_silent_first_model_is_left_for_the_second(
+    call: Callable[[str], Any], reply: Reply, serve: Serve
+) -> None:
+    async with Provider(reply) as silent, Provider(Answer(text=TEXT)) as healthy:
+        gateway = await serve(
+            {
+                "retry": {"default_timeout": "200ms", "first_token_timeout": "200ms"},
+                "endpoints": {
+                    "silent": {"url": f"{silent.url}/v1", "api_key": "k"},
+                    "healthy": {"url": f"{healthy.url}/v1", "api_key": "k"},
+                },
+                "models": [{"endpoint": "silent", "model": "a"}, {"endpoint": "healthy", "model": "b"}],
+            }
+        )
+        assert await run(call, gateway.url) == TEXT
+        (received,) = silent.received
+        await asyncio.wait_for(received.wait_closed(), 5)
+
+
+async def test_a_stream_that_falls_silent_is_cut(serve: Serve, connect: Connect) -> None:
+    async with Provider(Stall(events=3)) as provider:
+        gateway = await serve(
+            {
+                "retry": {"idle_timeout": "200ms"},
+                "endpoints": {"up": {"url": f"{provider.url}/v1", "api_key": "k"}},
+                "models": [{"endpoint": "up", "model": "m"}],
+            }
+        )
+        async with await connect(gateway.port) as client:
+            reply = await client.ask(b'{"model":"m","messages":[],"stream":true}')
+        assert not reply.complete
+        assert reply.body.count(b"data: ") == 3
+        await asyncio.wait_for(provider.received[0].wait_closed(), 5)

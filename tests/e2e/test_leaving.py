@@ -10,7 +10,8 @@ import pytest
 from hydrallm.faults.script import Hang, Stall
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Connect, Scorecard, Standing
+    from tests.conftest import Scorecard
+    from tests.e2e.conftest import Connect, Standing
 
     from hydrallm.faults.script import Reply
 

@@ -11,7 +11,8 @@ from hydrallm.faults.provider import Provider
 from hydrallm.faults.script import Flood
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Client, Connect, Scorecard, Serve
+    from tests.conftest import Scorecard
+    from tests.e2e.conftest import Client, Connect, Serve
 
     from hydrallm.faults.provider import Connection
 

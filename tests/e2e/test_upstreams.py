@@ -12,7 +12,8 @@ from hydrallm.faults.provider import Provider
 from hydrallm.faults.script import Answer, Cut
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Connect, Scorecard, Serve
+    from tests.conftest import Scorecard
+    from tests.e2e.conftest import Connect, Serve
 
     from hydrallm.faults.provider import Received, Script
     from hydrallm.faults.script import Reply

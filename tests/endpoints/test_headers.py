@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hydrallm.endpoints.base import ApiKey, AwsKeys, Call, ClientCredential, Credential, Endpoint, NoCredential
-from hydrallm.endpoints.headers import request_headers, response_headers, set_default
+from hydrallm.endpoints.headers import request_headers, response_headers
 from hydrallm.endpoints.url import parse_base_url
 from hydrallm.secret import Secret
 
@@ -63,7 +63,7 @@ def endpoint(credential: Credential | None = None, *headers: tuple[bytes, bytes]
     ],
 )
 def test_never_sent_on(name: bytes, generation: bool) -> None:
-    headers = request_headers(endpoint(), call([(name, b"x"), (b"accept", b"*/*")], generation=generation))
+    headers = request_headers(endpoint(), call([(name, b"x"), (b"accept", b"*/*")], generation=generation), [])
     assert name not in dict(headers)
     assert (b"accept", b"*/*") in headers
 
@@ -87,7 +87,7 @@ PASSING: Headers = [
 @pytest.mark.parametrize("generation", [False, True])
 @pytest.mark.parametrize("credential", [ClientCredential(), *OWN])
 def test_everything_else_passes_in_order(generation: bool, credential: Credential) -> None:
-    headers = request_headers(endpoint(credential), call(PASSING, generation=generation))
+    headers = request_headers(endpoint(credential), call(PASSING, generation=generation), [])
     assert headers[: len(PASSING)] == PASSING
 
 
@@ -106,17 +106,17 @@ CREDENTIALS = [
 @pytest.mark.parametrize("name", CREDENTIALS)
 def test_the_clients_credentials_are_for_those_they_are_meant_for(name: bytes) -> None:
     request = [(name, b"the client's")]
-    assert dict(request_headers(endpoint(), call(request)))[name] == b"the client's"
-    assert name not in dict(request_headers(endpoint(), call(request, strip_credentials=True)))
+    assert dict(request_headers(endpoint(), call(request), []))[name] == b"the client's"
+    assert name not in dict(request_headers(endpoint(), call(request, strip_credentials=True), []))
     for credential in OWN:
-        assert name not in dict(request_headers(endpoint(credential), call(request)))
-        assert name not in dict(request_headers(endpoint(credential), call(request, generation=True)))
+        assert name not in dict(request_headers(endpoint(credential), call(request), []))
+        assert name not in dict(request_headers(endpoint(credential), call(request, generation=True), []))
 
 
 def test_generation_is_asked_for_uncompressed() -> None:
     request = [(b"accept-encoding", b"gzip, zstd"), (b"content-encoding", b"zstd")]
-    assert request_headers(endpoint(), call(request, generation=True)) == [(b"accept-encoding", b"identity")]
-    assert request_headers(endpoint(), call(request)) == request
+    assert request_headers(endpoint(), call(request, generation=True), []) == [(b"accept-encoding", b"identity")]
+    assert request_headers(endpoint(), call(request), []) == request
 
 
 def test_what_connection_names_goes_with_it() -> None:
@@ -127,19 +127,19 @@ def test_what_connection_names_goes_with_it() -> None:
         (b"accept", b"*/*"),
         (b"x-other", b"2"),
     ]
-    assert request_headers(endpoint(), call(request)) == [(b"x-other", b"2")]
+    assert request_headers(endpoint(), call(request), []) == [(b"x-other", b"2")]
     assert response_headers(request) == [(b"x-other", b"2")]
 
 
 @pytest.mark.parametrize("value", [b"keep-alive", b"Keep-Alive", b"close", b"", b",", b"keep-alive, , Upgrade"])
 def test_the_usual_connection_names_nothing(value: bytes) -> None:
-    assert request_headers(endpoint(), call([(b"accept", b"a"), (b"connection", value)])) == [(b"accept", b"a")]
+    assert request_headers(endpoint(), call([(b"accept", b"a"), (b"connection", value)]), []) == [(b"accept", b"a")]
 
 
 def test_the_endpoints_own_headers_win() -> None:
     own = endpoint(ApiKey(Secret("k")), (b"user-agent", b"ours"), (b"accept-encoding", b"gzip"), (b"x-new", b"1"))
     request = [(b"user-agent", b"a"), (b"accept", b"*/*"), (b"user-agent", b"b"), (b"connection", b"x-new")]
-    assert request_headers(own, call(request, generation=True)) == [
+    assert request_headers(own, call(request, generation=True), []) == [
         (b"accept", b"*/*"),
         (b"user-agent", b"ours"),
         (b"accept-encoding", b"gzip"),
@@ -180,13 +180,6 @@ def test_the_answers_other_headers_pass_in_order() -> None:
     assert response_headers(answer, decoded=True) == decoded
 
 
-def test_a_default_is_set_once() -> None:
-    headers = [(b"a", b"1")]
-    set_default(headers, b"a", b"2")
-    set_default(headers, b"b", b"3")
-    assert headers == [(b"a", b"1"), (b"b", b"3")]
-
-
 names = st.sampled_from([b"host", b"authorization", b"accept", b"cookie", b"x-a", b"x-b", b"connection", b"te"])
 pairs = st.lists(st.tuples(names, st.sampled_from([b"x-a", b"x-b, close", b"keep-alive", b"1"])), max_size=8)
 
@@ -196,7 +189,7 @@ def test_the_clients_headers_are_not_touched(request: Headers, own: Headers, gen
     """The list belongs to the exchange, which needs it again for the next attempt."""
     before = list(request)
     ours = endpoint(None, *own)
-    first = request_headers(ours, call(request, generation=generation, strip_credentials=strip))
+    first = request_headers(ours, call(request, generation=generation, strip_credentials=strip), [])
     first.append((b"authorization", b"ours"))
     assert request == before
     assert ours.headers == tuple(own)

@@ -86,7 +86,7 @@ def command(ctx: click.Context, *, once: bool, port: int) -> None:
 
 async def _demo(port: int, *, stay: bool) -> bool:
     """Run the show; return whether every request was answered."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     shaky_says: list[Reply] = [*SHAKY, *SHAKY, Answer(text=RECOVERED, pause=0.03)]
     afterwards = itertools.cycle([*SHAKY, Answer(text=RECOVERED, pause=0.03)])
 
@@ -117,7 +117,7 @@ def _write_config(folder: str, shaky: str, steady: str) -> Path:
 
 def _introduce(console: Console, path: Path, port: int) -> None:
     console.print(f"[bold]HydraLLM[/] listens on http://127.0.0.1:{port}")
-    console.print(f"It is configured by {escape(str(path))}:", soft_wrap=True)
+    console.print(f"It is configured by {escape(str(path))}:")
     console.print("  1. [cyan]shaky/shaky-large[/]    3 attempts; says 429, then 503, then dies, later recovers")
     console.print("  2. [cyan]steady/steady-small[/]  healthy")
 
@@ -125,9 +125,9 @@ def _introduce(console: Console, path: Path, port: int) -> None:
 async def _stay(console: Console, narrator: Narrator, port: int) -> None:
     body = '{"model": "any", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}'
     console.print("\nStill serving; every fourth attempt at shaky succeeds. Try it, and stop it with Ctrl-C:\n")
-    console.print(f"  curl -N http://127.0.0.1:{port}/v1/chat/completions -d '{body}'\n", markup=False, soft_wrap=True)
+    console.print(f"  curl -N http://127.0.0.1:{port}/v1/chat/completions -d '{body}'\n", markup=False)
     while True:
-        console.print(await narrator.ends.get(), soft_wrap=True)
+        console.print(await narrator.ends.get())
 
 
 class Narrator:
@@ -151,7 +151,7 @@ class Narrator:
         """Print a failed attempt."""
         why = f"{attempt.status} {attempt.kind}" if attempt.status >= 400 else str(attempt.kind)
         detail = f"  [dim]{escape(attempt.detail)}[/]" if attempt.detail else ""
-        self._console.print(f"{_line(attempt)}[red]{why}[/]{detail}", soft_wrap=True)
+        self._console.print(f"{_line(attempt)}[red]{why}[/]{detail}")
 
     def exchange_ended(self, exchange: ExchangeRecord) -> None:
         """Say how it ended."""
@@ -212,7 +212,7 @@ class Show:
                 shown = await self._show(answer)
             finally:
                 answer.close()
-            self._console.print(await self._narrator.ends.get(), soft_wrap=True)
+            self._console.print(await self._narrator.ends.get())
         except UpstreamError as error:
             self._console.print(f"  [red]no answer[/]: {escape(str(error))}")
             return False
@@ -241,7 +241,7 @@ class Show:
 
     def _say(self, text: str | None) -> None:
         if text:
-            self._console.print(text, end="", markup=False, soft_wrap=True)
+            self._console.print(text, end="", markup=False)
 
 
 async def _events(answer: ClientStream) -> AsyncIterator[bytes]:

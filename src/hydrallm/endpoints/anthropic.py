@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hydrallm.endpoints.base import ApiKey
-from hydrallm.endpoints.headers import request_headers, set_default
+from hydrallm.endpoints.headers import request_headers
 from hydrallm.endpoints.target import request_target
 from hydrallm.formats.base import ApiType
-from hydrallm.message import Request
+from hydrallm.message import Request, header
 
 if TYPE_CHECKING:
     import datetime
@@ -33,8 +33,10 @@ class Anthropic:
         Raises:
             RequestError: 400; the client's path leads nowhere at this endpoint.
         """
-        headers = request_headers(endpoint, call)
+        own = []
         if isinstance(endpoint.credential, ApiKey):
-            set_default(headers, b"x-api-key", endpoint.credential.key.reveal().encode())
-        set_default(headers, b"anthropic-version", DEFAULT_VERSION)
+            own.append((b"x-api-key", endpoint.credential.key.reveal().encode()))
+        if header(call.headers, b"anthropic-version") is None:
+            own.append((b"anthropic-version", DEFAULT_VERSION))
+        headers = request_headers(endpoint, call, own)
         return Request(call.method, request_target(endpoint, call.path, call.query), headers, call.body)

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hydrallm.endpoints import sigv4
-from hydrallm.endpoints.base import ApiKey, AwsKeys, ClientCredential, NoCredential
-from hydrallm.endpoints.headers import SIGNATURE, request_headers, set_default
+from hydrallm.endpoints.base import ApiKey, AwsKeys, ClientCredential
+from hydrallm.endpoints.headers import SIGNATURE, request_headers
 from hydrallm.endpoints.target import request_target
 from hydrallm.formats.base import ApiType
 from hydrallm.message import Request
@@ -44,17 +44,16 @@ class Bedrock:
         Raises:
             RequestError: 400; the client's path leads nowhere at this endpoint.
         """
-        headers = request_headers(endpoint, call)
+        credential = endpoint.credential
+        own = []
+        if isinstance(credential, ApiKey):
+            own.append((b"authorization", b"Bearer " + credential.key.reveal().encode()))
+        headers = request_headers(endpoint, call, own)
         request = Request(call.method, request_target(endpoint, call.path, call.query), headers, call.body)
-        match endpoint.credential:
-            case AwsKeys() as keys:
-                headers += sigv4.sign(request, endpoint.url.authority, keys, SERVICE, now)
-            case ApiKey(key):
-                set_default(headers, b"authorization", b"Bearer " + key.reveal().encode())
-            case ClientCredential():
-                headers[:] = [pair for pair in headers if not _is_signature(pair)]
-            case NoCredential():
-                pass
+        if isinstance(credential, AwsKeys):
+            headers += sigv4.sign(request, endpoint.url.authority, credential, SERVICE, now)
+        elif isinstance(credential, ClientCredential):
+            headers[:] = [pair for pair in headers if not _is_signature(pair)]
         return request
 
 

@@ -19,8 +19,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hydrallm.message import header
-
 if TYPE_CHECKING:
     from hydrallm.endpoints.base import Call, Endpoint
     from hydrallm.message import Headers
@@ -79,26 +77,31 @@ _DROPPED = {  # (generation, without the client's credentials)
 _RESPONSE = HOP_BY_HOP | {b"content-length"}
 _DECODED_RESPONSE = _RESPONSE | {b"content-encoding"}
 
+_IDENTITY = (b"accept-encoding", b"identity")
+
 # The usual values of Connection: they name nothing that is not in the sets above.
 _NAMES_NOTHING = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 
 
-def request_headers(endpoint: Endpoint, call: Call) -> Headers:
-    """Return those of the client's headers that ``endpoint`` is sent, and the endpoint's own; no credential yet.
+def request_headers(endpoint: Endpoint, call: Call, own: Headers) -> Headers:
+    """Return those of the client's headers that ``endpoint`` is sent, ours, and the endpoint's.
 
     Args:
         endpoint: its ``headers`` replace the client's of the same name; if it has a credential (or ``"-"``), the
             client's are dropped.
         call: what the client asked. The body of a generation is taken to be decoded.
+        own: what the API type adds, such as the credential; the client's of the same names are not among what passes.
     """
     dropped = _DROPPED[call.generation, call.strip_credentials or endpoint.own_credential]
-    if endpoint.headers:
-        dropped = dropped.union(name for name, _ in endpoint.headers)
     headers = [pair for pair in call.headers if pair[0] not in dropped and not pair[0].startswith(b"x-forwarded")]
     headers = _without_named(headers, call.headers)
-    headers += endpoint.headers
     if call.generation:
-        set_default(headers, b"accept-encoding", b"identity")
+        headers.append(_IDENTITY)
+    headers += own
+    if endpoint.headers:
+        replaced = {name for name, _ in endpoint.headers}
+        headers = [pair for pair in headers if pair[0] not in replaced]
+        headers += endpoint.headers
     return headers
 
 
@@ -112,12 +115,6 @@ def response_headers(headers: Headers, *, decoded: bool = False) -> Headers:
     dropped = _DECODED_RESPONSE if decoded else _RESPONSE
     kept = [pair for pair in headers if pair[0] not in dropped and not pair[0].startswith(b"x-hydrallm-")]
     return _without_named(kept, headers)
-
-
-def set_default(headers: Headers, name: bytes, value: bytes) -> None:
-    """Append ``name`` with ``value``, unless ``headers`` has a ``name`` already."""
-    if header(headers, name) is None:
-        headers.append((name, value))
 
 
 def _without_named(kept: Headers, headers: Headers) -> Headers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hydrallm.endpoints.base import ApiKey
-from hydrallm.endpoints.headers import request_headers, set_default
+from hydrallm.endpoints.headers import request_headers
 from hydrallm.endpoints.target import request_target
 from hydrallm.formats.base import ApiType
 from hydrallm.message import Request
@@ -30,7 +30,8 @@ class OpenAI:
         Raises:
             RequestError: 400; the client's path leads nowhere at this endpoint.
         """
-        headers = request_headers(endpoint, call)
+        own = []
         if isinstance(endpoint.credential, ApiKey):
-            set_default(headers, b"authorization", b"Bearer " + endpoint.credential.key.reveal().encode())
+            own.append((b"authorization", b"Bearer " + endpoint.credential.key.reveal().encode()))
+        headers = request_headers(endpoint, call, own)
         return Request(call.method, request_target(endpoint, call.path, call.query), headers, call.body)

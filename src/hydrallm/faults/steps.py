@@ -50,15 +50,14 @@ Step = bytes | Pause | End
 _JSON = b"application/json"
 
 # Whole responses that break HTTP/1.1 (RFC 9112), each in one place.
+_OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 _BROKEN_HTTP = {
     "status_line": b"HTTP/1.1 two-hundred OK\r\ncontent-length: 2\r\n\r\n{}",
-    "header": b"HTTP/1.1 200 OK\r\ncontent type: application/json\r\ncontent-length: 2\r\n\r\n{}",
-    "chunk_size": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
-    "chunk_end": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}}\r\n0\r\n\r\n",
-    "two_lengths": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
-    "length_and_chunked": (
-        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
-    ),
+    "header": _OK + b"content length: 2\r\n\r\n{}",
+    "chunk_size": _OK + b"transfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    "chunk_end": _OK + b"transfer-encoding: chunked\r\n\r\n2\r\n{}}\r\n0\r\n\r\n",
+    "two_lengths": _OK + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+    "length_and_chunked": _OK + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
     "not_http": b"SSH-2.0-OpenSSH_9.2\r\n",
 }
 

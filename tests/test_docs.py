@@ -1,0 +1,73 @@
+"""The documentation is held against the product."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hydrallm.cli.main import COMMANDS
+from hydrallm.config.load import load
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+CONFIGS = [block for language, block in BLOCKS if language == "toml"]
+PAGES = sorted([ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+ENVIRON = dict.fromkeys(
+    ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "set"
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_readme(command: str) -> None:
+    commands = README.partition("## Commands")[2].partition("\n## ")[0]
+    shown = "hydrallm serve" if command == "serve" else f"hydrallm {command}"
+    assert shown in commands
+
+
+def test_the_demos_output_in_the_readme_is_that_of_the_demo() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hydrallm", "demo", "--once"], capture_output=True, text=True, check=True, timeout=40
+    )
+    shown = next(block for language, block in BLOCKS if "attempt 1" in block and not language)
+    assert _normal(shown) == _normal(done.stdout)
+
+
+def _normal(output: str) -> list[str]:
+    """Return the lines of a demo without what differs from run to run: ports, folders and times."""
+    for varies in (r":\d{4,5}", r"hydrallm-demo-\w+", r"\d+\.\d\d s"):
+        output = re.sub(varies, "...", output)
+    return output.replace("/var/folders", "/tmp").split()
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_config_in_the_readme_loads(config: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(config, "utf-8")
+    path.chmod(0o600)
+    assert load(path, ENVIRON).models
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_architecture_is_short_and_maps_every_folder() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    assert len(text.splitlines()) < 100
+    for folder in (ROOT / "src" / "hydrallm").iterdir():
+        if folder.is_dir() and folder.name != "__pycache__":
+            assert f"`{folder.name}/`" in text
+
+
+def test_the_version_is_in_one_place() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert "version" in project["dynamic"]
