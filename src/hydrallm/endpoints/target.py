@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _VERSION = re.compile(rb"v[0-9]+")
 _OTHER_SLASH = re.compile(rb"\\|%2[Ff]|%5[Cc]")
 _DOT = re.compile(rb"%2[Ee]")
+_SEMICOLON = re.compile(rb"%3[Bb]")
 
 
 def request_target(endpoint: Endpoint, path: bytes, query: bytes) -> bytes:
@@ -78,11 +79,13 @@ def _climbs(path: bytes) -> bool:
     """
     depth = 0
     for segment in path.split(b"/"):
-        names = [part.partition(b";")[0] for part in _OTHER_SLASH.split(_DOT.sub(b".", segment))]
+        plain = _SEMICOLON.sub(b";", _DOT.sub(b".", segment))
+        names = [part.partition(b";")[0] for part in _OTHER_SLASH.split(plain)]
         if up := names.count(b".."):
             depth -= up
             if depth < 0:
                 return True
-        elif any(name not in (b"", b".") for name in names):
+        # Whoever cuts parameters off before decoding the slashes in them sees only what stands before the first ";".
+        elif any(name not in (b"", b".") for name in _OTHER_SLASH.split(plain.partition(b";")[0])):
             depth += 1
     return False

@@ -145,7 +145,8 @@ def _host_name(value: bytes) -> str:
     """Return the host of a Host header, without port, brackets and final dot, in lower case."""
     text = value.decode("latin-1").strip().lower()
     if text.startswith("["):
-        return text[1:].partition("]")[0]
+        host, bracket, rest = text[1:].partition("]")
+        return host if bracket and rest[:1] in {"", ":"} else text
     return text.partition(":")[0].rstrip(".")
 
 

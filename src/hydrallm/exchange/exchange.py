@@ -22,7 +22,7 @@ from hydrallm.errors import (
     UpstreamError,
 )
 from hydrallm.exchange.answer import Answer
-from hydrallm.exchange.verdict import OWN_FAULT, retry_headers, verdict
+from hydrallm.exchange.verdict import OWN_FAULT, RETRY_HEADERS, retry_headers, verdict
 from hydrallm.formats.base import ApiError
 from hydrallm.message import Headers, Response
 from hydrallm.policy.attempts import (
@@ -187,7 +187,7 @@ class Exchange:
         if kind is not None:
             return await self._keep_error(command, kind, model, attempt)
         self._held = await self._hold(answer)
-        if job.generation and not self._held and answer.complete:
+        if job.generation and not self._held and answer.complete and upstream.status < 300:
             attempt.detail = "the answer's body is empty"
             return AttemptFailed(command.attempt, Kind.BAD_ANSWER, self._gateway.loop.time())
         return ContentSeen(command.attempt)
@@ -210,6 +210,8 @@ class Exchange:
         answered = True
         try:
             body = await answer.gather(HOLD_LIMIT)
+            if not answer.complete:
+                raise RemoteProtocolError(f"it is over {HOLD_LIMIT} bytes")
             headers = response_headers(answer.upstream.headers, decoded=answer.decoded)
             response = Response(attempt.status, headers, body)
             self._errors[command.attempt] = _ErrorAnswer(model, response)
@@ -217,7 +219,8 @@ class Exchange:
             body, answered = b"", False
             attempt.detail = f"its error body did not arrive: {error}"
         if self._gateway.sink.wants_bodies:
-            attempt.body = body[:LOGGED_BODY].decode("utf-8", "replace")
+            # Masked first, and with some more of it: half of a key at its end would not be known for one.
+            attempt.body = self._gateway.mask(body[: 2 * LOGGED_BODY].decode("utf-8", "replace"))[:LOGGED_BODY]
         return AttemptFailed(command.attempt, kind, self._gateway.loop.time(), answered, asked)
 
     async def _deliver(self, number: int) -> None:
@@ -261,10 +264,9 @@ class Exchange:
         self._record.outcome = str(command.kind)
         shown = self._errors.get(command.attempt) if command.attempt is not None else None
         if shown is not None and command.kind not in OWN_FAULT:
-            retry = retry_headers(command)
-            replaced = {name for name, _ in retry} | ({b"retry-after-ms"} if len(retry) > 1 else set())
-            kept = [pair for pair in shown.response.headers if pair[0] not in replaced]
-            self._send(Response(shown.response.status, kept + retry, shown.response.body), shown.model)
+            kept = [pair for pair in shown.response.headers if pair[0] not in RETRY_HEADERS]
+            headers = kept + retry_headers(command)
+            self._send(Response(shown.response.status, headers, shown.response.body), shown.model)
             return
         own = verdict(command, self._record.attempts)
         self._record.detail = own.message

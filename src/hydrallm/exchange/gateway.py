@@ -107,8 +107,12 @@ class Gateway:
             record.outcome = "client_left"
             request.status = CLIENT_LEFT
             raise
+        except Exception:  # the server answers it, where nothing has been answered yet
+            record.outcome = "fault"
+            record.status = 500
+            raise
         finally:
-            record.status = request.status
+            record.status = request.status or record.status
             record.sent = request.bytes_sent
             record.seconds = loop.time() - record.began
             self.sink.exchange_ended(record)

@@ -23,6 +23,9 @@ STATUSES: dict[Kind, int] = {Kind.SLOW_START: 504}
 OWN_FAULT = frozenset({Kind.MISCONFIGURED, Kind.QUOTA})
 """What an upstream says about our key: the client must not take it for a word about its own."""
 
+RETRY_HEADERS = frozenset({b"x-should-retry", b"retry-after", b"retry-after-ms"})
+"""What an upstream says about trying again is about one attempt; what :func:`retry_headers` says takes its place."""
+
 
 class Verdict(msgspec.Struct, frozen=True):
     """An error of our own.

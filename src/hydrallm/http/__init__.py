@@ -2,7 +2,8 @@
 
 ::
 
-    server.py             listening sockets, the sweep over slow connections, the drain
+    server.py             listening sockets, the drain
+    sweep.py              the look at one server connection, about once a second
     server_connection.py  one client connection: parser callbacks, pipelining, keep-alive, a task per request
     request_head.py       what a request's head says about the connection
     server_stream.py      one request and its answer, as the handler sees them

@@ -48,13 +48,15 @@ class Client:
 
     Args:
         route: where the origin is and how it is reached.
+        idle_limit: seconds after which an idle connection is closed.
     """
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Route, idle_limit: float = IDLE_LIMIT) -> None:
         self.route = route
+        self._idle_limit = idle_limit
         self._loop = asyncio.get_running_loop()
+        self.connections: set[ClientConnection] = set()
         self._idle: list[ClientConnection] = []
-        self._all: set[ClientConnection] = set()
         self._reaper: asyncio.TimerHandle | None = None
         # A plain-HTTP origin behind a proxy is asked for in absolute form (RFC 9112 section 3.2.2).
         forwarded = route.proxy is not None and route.tls is None
@@ -108,11 +110,11 @@ class Client:
     ) -> ClientStream | None:
         """Return the stream with its head, or None if the connection turned out to be stale."""
         reused = connection.requests > 0
-        stream = connection.begin(request.method, head, request.body)
+        stream = connection.begin(request.method, head, request.body, more=upload is not None)
         try:
             if upload is not None:
                 began = self._loop.time()
-                await self._send(connection, stream, upload)
+                await self._upload(connection, stream, upload, expires - began)
                 expires += self._loop.time() - began
             stream.expire_at(expires)
             await stream.head()
@@ -123,15 +125,34 @@ class Client:
             raise
         return stream
 
-    async def _send(self, connection: ClientConnection, stream: ClientStream, upload: Upload) -> None:
+    async def _upload(
+        self, connection: ClientConnection, stream: ClientStream, upload: Upload, patience: float
+    ) -> None:
+        """Send the body until it is through, or until an answer shows that the rest is not wanted."""
+        sending = self._loop.create_task(self._send(connection, upload, patience))
+        answered = self._loop.create_task(stream.head())
+        try:
+            await asyncio.wait((sending, answered), return_when=asyncio.FIRST_COMPLETED)
+            if not answered.done():
+                await sending
+        finally:
+            sending.cancel()
+            answered.cancel()
+            await asyncio.gather(sending, answered, return_exceptions=True)
+
+    async def _send(self, connection: ClientConnection, upload: Upload, patience: float) -> None:
         upload.sent = True
         while data := await upload.read():
             connection.write(data if upload.length is not None else wire.chunk(data))
-            await connection.drain()
-            if stream.status or not connection.usable:
-                return  # answered (or lost) before all of the body was wanted
+            if connection.write_paused:
+                try:
+                    async with asyncio.timeout(patience):
+                        await connection.drain()
+                except TimeoutError as error:
+                    raise SilenceError(f"the upstream took nothing of the body for {patience:g} s") from error
         if upload.length is None:
             connection.write(wire.LAST_CHUNK)
+        connection.end()
 
     def _head(self, request: Request, upload: Upload | None) -> bytes:
         framing = b"\r\n"
@@ -165,16 +186,17 @@ class Client:
         limit = self._loop.time() + connect_timeout
         try:
             async with asyncio.timeout_at(min(limit, expires)):
-                return await dial(self.route, self._new)
+                connection = await dial(self.route, self._new)
         except TimeoutError as error:
             if expires < limit:
                 raise SilenceError("the time for this attempt ran out before a connection was made") from error
             raise ConnectError(f"no connection to {self.route} within {connect_timeout:g} s") from error
+        if connection.usable:  # it may have been lost again already
+            self.connections.add(connection)
+        return connection
 
     def _new(self) -> ClientConnection:
-        connection = ClientConnection(self._loop, self._release, self._lost)
-        self._all.add(connection)
-        return connection
+        return ClientConnection(self._loop, self._release, self._lost)
 
     def _release(self, connection: ClientConnection) -> None:
         if len(self._idle) >= MAX_IDLE:
@@ -183,29 +205,29 @@ class Client:
         connection.idle_since = self._loop.time()
         self._idle.append(connection)
         if self._reaper is None:
-            self._reaper = self._loop.call_later(IDLE_LIMIT, self._reap)
+            self._reaper = self._loop.call_later(self._idle_limit, self._reap)
 
     def _lost(self, connection: ClientConnection) -> None:
-        self._all.discard(connection)
+        self.connections.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
 
     def _reap(self) -> None:
         """Close what has idled too long; the list is in the order of release, the oldest first."""
-        now = self._loop.time()
-        for connection in list(self._idle):
-            if now - connection.idle_since < IDLE_LIMIT:
-                break
+        oldest = self._loop.time() - self._idle_limit
+        count = sum(connection.idle_since <= oldest for connection in self._idle)
+        for connection in self._idle[:count]:
             connection.abort()
-        left = [connection for connection in self._idle if now - connection.idle_since < IDLE_LIMIT]
-        self._idle = left
-        self._reaper = self._loop.call_later(IDLE_LIMIT, self._reap) if left else None
+        del self._idle[:count]
+        self._reaper = None
+        if self._idle:
+            self._reaper = self._loop.call_at(self._idle[0].idle_since + self._idle_limit, self._reap)
 
     def close(self) -> None:
         """Close every connection at once."""
         if self._reaper is not None:
             self._reaper.cancel()
-        for connection in list(self._all):
+        for connection in list(self.connections):
             connection.abort()
 
 

@@ -66,6 +66,8 @@ class ClientConnection(asyncio.Protocol):
         self._in_head = True
         self._interim = False
         self._to_eof = False
+        self._sending = False
+        self._writable: asyncio.Future[None] | None = None
 
     # -- asyncio.Protocol --------------------------------------------------------------------------------------------
 
@@ -112,6 +114,7 @@ class ClientConnection(asyncio.Protocol):
             self._stream.fail(CutError(f"the upstream closed the connection {when}{why}"))
         self._parser = None
         self._transport = None
+        self.resume_writing()
         self._lost(self)
 
     def pause_writing(self) -> None:
@@ -121,8 +124,8 @@ class ClientConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Note that the upstream takes bytes again."""
         self.write_paused = False
-        if self._stream is not None:
-            self._stream._wake()  # noqa: SLF001 - the sender waits on the stream, for either side's news
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
 
     # -- parser callbacks --------------------------------------------------------------------------------------------
 
@@ -176,21 +179,32 @@ class ClientConnection(asyncio.Protocol):
         """End the answer, and give the connection back if it can carry another."""
         if self._interim or self._stream is None or self._stream.complete:
             return
-        reusable = self._parser.should_keep_alive() and not self.write_paused
+        unsent = self._sending or self.write_paused
+        reusable = self._parser.should_keep_alive() and not unsent
         self._stream.feed_end()
         if reusable and self._transport is not None and not self._transport.is_closing():
             self.resume_reading()
             self._release(self)
+        elif unsent:
+            self.abort()  # closing would wait until the upstream has taken what it no longer wants
         elif self._transport is not None:
             self._transport.close()
 
     # -- for the client ----------------------------------------------------------------------------------------------
 
-    def begin(self, method: bytes, head: bytes, body: bytes) -> ClientStream:
-        """Send a request and return its stream."""
+    def begin(self, method: bytes, head: bytes, body: bytes, *, more: bool = False) -> ClientStream:
+        """Send a request and return its stream.
+
+        Args:
+            method: of the request.
+            head: as it goes over the wire.
+            body: likewise.
+            more: whether pieces of the body will follow, by ``write`` and at last ``end``.
+        """
         self.requests += 1
         self._in_head = True
         self._to_eof = False
+        self._sending = more
         self._stream = stream = ClientStream(self, method)
         if self._transport is None or self._transport.is_closing():
             stream.fail(CutError("the upstream closed the connection before it was used"))
@@ -207,10 +221,17 @@ class ClientConnection(asyncio.Protocol):
             self._transport.write(data)
 
     async def drain(self) -> None:
-        """Wait while the upstream takes less than it is sent; no longer once it has answered or failed."""
-        stream = cast("ClientStream", self._stream)
-        while self.write_paused and stream.status == 0 and stream._error is None:  # noqa: SLF001
-            await stream._wait()  # noqa: SLF001 - one waiter for either side's news
+        """Wait while the upstream takes less than it is sent, and stands."""
+        while self.write_paused:
+            self._writable = self.loop.create_future()
+            try:
+                await self._writable
+            finally:
+                self._writable = None
+
+    def end(self) -> None:
+        """Note that the request is sent; until then its answer does not free the connection for another."""
+        self._sending = False
 
     @property
     def usable(self) -> bool:

@@ -83,7 +83,7 @@ class ClientStream:
         self._unread += len(data)
         if self._silence:
             self._touched = self._connection.loop.time()
-        if self._unread > max(self._wants_all, HIGH_WATER):
+        if self._unread > (self._wants_all or HIGH_WATER):
             self._connection.pause_reading()
             self._wake()
         elif not self._wants_all:
@@ -143,9 +143,12 @@ class ClientStream:
         chunks.clear()
         self._unread = 0
         if self._connection.reading_paused:
-            self._touched = self._connection.loop.time()
-            self._connection.resume_reading()
+            self._read_on()
         return data
+
+    def _read_on(self) -> None:
+        self._touched = self._connection.loop.time()
+        self._connection.resume_reading()
 
     async def gather(self, limit: int) -> bytes:
         """Return the body so far, once it is complete or longer than ``limit`` bytes (``complete`` tells which).
@@ -154,6 +157,8 @@ class ClientStream:
             UpstreamError: the reason why the rest will not come.
         """
         self._wants_all = limit
+        if self._unread <= limit:
+            self._read_on()  # more may have come with the head than is read for a caller who takes it piece by piece
         try:
             while not self.complete and self._unread <= limit:
                 if self._error is not None:

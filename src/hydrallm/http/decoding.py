@@ -22,6 +22,10 @@ else:
 
 PIECE = 256 * 1024
 
+MAX_PARTS = 10_000
+"""Members or frames in one body. Each costs a new decoder, and no bound on the output sees the empty ones. Those who
+compress in parts make them 64 KB and larger."""
+
 
 class DecodingError(HydraError):
     """The coded bytes are damaged or incomplete."""
@@ -50,11 +54,13 @@ class _Zlib:
         self._wbits = wbits
         self._inner = zlib.decompressobj(wbits)
         self._empty = True
+        self._parts = 1
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data:
             self._empty = False
             if self._inner.eof:  # gzip members may follow one another (RFC 1952 section 2.2)
+                self._parts = _one_more(self._parts)
                 self._inner = zlib.decompressobj(self._wbits)
             try:
                 piece = self._inner.decompress(data, PIECE)
@@ -97,6 +103,7 @@ class _Zstd:
     def __init__(self) -> None:
         self._inner = zstd.ZstdDecompressor()
         self._empty = True
+        self._parts = 1
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         while data or not self._inner.needs_input:
@@ -105,6 +112,7 @@ class _Zstd:
                 data = self._inner.unused_data + data
                 if not data:
                     return
+                self._parts = _one_more(self._parts)
                 self._inner = zstd.ZstdDecompressor()
             try:
                 piece = self._inner.decompress(data, PIECE)
@@ -117,6 +125,12 @@ class _Zstd:
     def finish(self) -> None:
         if not self._empty and not self._inner.eof:
             raise DecodingError("the compressed data is incomplete")
+
+
+def _one_more(parts: int) -> int:
+    if parts >= MAX_PARTS:
+        raise DecodingError(f"more than {MAX_PARTS} compressed parts in one body")
+    return parts + 1
 
 
 def decoder(coding: bytes) -> Decoder | None:

@@ -12,6 +12,7 @@ import base64
 import contextlib
 import ipaddress
 import os
+import re
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -207,7 +208,7 @@ async def _tunnel(sock: socket.socket, route: Route, proxy: Proxy) -> None:
         if not data or len(answer) > _MAX_CONNECT_ANSWER:
             raise ConnectError(f"the proxy {proxy.host}:{proxy.port} closed the connection instead of making a tunnel")
     status = answer.partition(b"\r\n")[0].decode("latin-1")
-    if status.split(" ")[1:2] != ["200"]:
+    if not re.match(r"HTTP/1\.[01] 2\d\d( |$)", status):
         raise ConnectError(f"the proxy {proxy.host}:{proxy.port} refused a tunnel to {target.decode()}: {status}")
     if not answer.endswith(b"\r\n\r\n"):
         raise ConnectError(f"the proxy {proxy.host}:{proxy.port} sent data before the tunnel was used")
@@ -215,7 +216,9 @@ async def _tunnel(sock: socket.socket, route: Route, proxy: Proxy) -> None:
 
 def _reason(error: OSError) -> str:
     """Return why a connection failed, in the system's words; asyncio replaces them by the address."""
-    return os.strerror(error.errno) if error.errno else str(error)
+    if error.errno and error.errno > 0:  # a resolver's codes are negative and not the system's
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def _ssl_reason(error: ssl.SSLError | ssl.CertificateError) -> str:

@@ -9,7 +9,8 @@ class Limits(msgspec.Struct, frozen=True):
     """Sizes in bytes, times in seconds.
 
     Attributes:
-        max_head: request line and headers together.
+        max_head: request line and headers together; also what may stand between two pieces of a chunked body, and the
+            trailers behind it.
         max_headers: header lines.
         max_body: a request's body, decoded.
         head_timeout: from the first byte of a head (or from the connection's start) to its end.
@@ -19,6 +20,7 @@ class Limits(msgspec.Struct, frozen=True):
         write_timeout: how long a client may refuse to take any bytes.
         linger: how long a refused client may go on sending before the connection is reset.
         max_pipelined: bytes of requests that may wait behind the one being answered.
+        sweep_interval: how often the times above are looked at.
     """
 
     max_head: int = 16 * 1024
@@ -31,3 +33,4 @@ class Limits(msgspec.Struct, frozen=True):
     write_timeout: float = 600.0
     linger: float = 2.0
     max_pipelined: int = 64 * 1024
+    sweep_interval: float = 1.0

@@ -14,23 +14,31 @@ _SPECIAL = frozenset(
     {b"connection", b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade"},
 )
 
+_OTHER_PROTOCOLS = frozenset(
+    b"ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY RECORD REDIRECT SETUP SET_PARAMETER SOURCE TEARDOWN".split(),
+)
+"""Methods of RTSP and Icecast, which llhttp parses as well and whose protocol name it keeps to itself."""
+
 
 def read_target(stream: ServerStream, url: bytes) -> None:
     """Take the request target apart (RFC 9112 section 3.2); a proxy's absolute form names its host itself."""
+    if stream.method == b"CONNECT":
+        raise RequestError(405, "CONNECT is not offered: this is an API endpoint, not a web proxy", close=True)
+    if stream.method in _OTHER_PROTOCOLS:
+        raise RequestError(501, "this is neither an RTSP nor an Icecast server", close=True)
     if not url.startswith(b"/"):
-        if stream.method == b"CONNECT":
-            raise RequestError(405, "CONNECT is not offered: this is an API endpoint, not a web proxy", close=True)
         scheme, separator, rest = url.partition(b"://")
         if not separator or scheme.lower() not in {b"http", b"https"}:
             raise RequestError(400, "the request target must be a path", close=True)
-        slash = min([at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0], default=len(rest))
+        slash = min([at for at in (rest.find(b"/"), rest.find(b"?"), rest.find(b"#")) if at >= 0], default=len(rest))
         stream.host = rest[:slash]
-        if b"@" in stream.host:
-            raise RequestError(400, "the request target must not carry a user name", close=True)
+        if not stream.host or b"@" in stream.host:
+            raise RequestError(400, "the request target must name a host, and no user", close=True)
         url = rest[slash:]
-    path, _, query = url.partition(b"?")
+    # A fragment is no part of a request target, though llhttp takes one.
+    path, _, query = url.partition(b"#")[0].partition(b"?")
     stream.path = b"/" + path.lstrip(b"/")
-    stream.query = query.partition(b"#")[0]
+    stream.query = query
 
 
 def read_headers(stream: ServerStream) -> None:
@@ -46,9 +54,9 @@ def read_headers(stream: ServerStream) -> None:
         message = "no protocol upgrades here (WebSocket, h2c): use plain HTTP/1.1 requests with streaming answers"
         raise RequestError(426, message, close=True)
     if hosts and not stream.host:
-        stream.host = hosts[0]
+        stream.host = hosts[0].strip()  # llhttp leaves white space at the end of a value
     connection = [token for value in special.get(b"connection", []) for token in wire.tokens(value)]
-    stream.keep_alive = b"close" not in connection if stream.http11 else b"keep-alive" in connection
+    stream.keep_alive = b"close" not in connection and (stream.http11 or b"keep-alive" in connection)
     _read_framing(stream, special)
 
 

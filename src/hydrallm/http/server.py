@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from hydrallm.errors import StartError
 from hydrallm.http.limits import Limits
 from hydrallm.http.server_connection import ServerConnection
+from hydrallm.http.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     Handler = Callable[[ServerStream], Awaitable[None]]
     Refuse = Callable[[RequestError, ServerStream | None], Response]
     OnFault = Callable[[ServerStream], None]
-
-SWEEP_INTERVAL = 1.0
 
 
 class Server:
@@ -51,7 +50,7 @@ class Server:
         self._servers: list[asyncio.Server] = []
         self._empty: asyncio.Future[None] | None = None
         self._swept = self.loop.time()
-        self._sweeper = self.loop.call_later(SWEEP_INTERVAL, self._sweep)
+        self._sweeper = self.loop.call_later(self.limits.sweep_interval, self._sweep)
 
     async def listen(self, host: str, port: int) -> list[tuple[str, int]]:
         """Open ``host`` and ``port`` (0: any free one) and accept connections.
@@ -118,9 +117,9 @@ class Server:
         now = self.loop.time()
         elapsed, self._swept = now - self._swept, now
         self.date = _date()
+        self._sweeper = self.loop.call_later(self.limits.sweep_interval, self._sweep)
         for connection in list(self.connections):
-            connection.sweep(now, elapsed)
-        self._sweeper = self.loop.call_later(SWEEP_INTERVAL, self._sweep)
+            sweep(connection, now, elapsed)
 
 
 def _date() -> bytes:

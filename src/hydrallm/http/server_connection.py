@@ -57,7 +57,10 @@ class ServerConnection(asyncio.Protocol):
         self._refusal: RequestError | None = None
         self._discarding = False
         self._in_head = True
+        self._boundary = False
+        """Whether a request ended in what is being read, so that a head begins inside it."""
         self._head_size = 0
+        self._read_size = 0
         self._url = b""
         self._headers: Headers = []
         self._writable: asyncio.Future[None] | None = None
@@ -76,6 +79,9 @@ class ServerConnection(asyncio.Protocol):
         """Parse what came."""
         if self._discarding:
             return
+        stream = self.receiving
+        self._boundary = False
+        self._read_size = len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -83,18 +89,18 @@ class ServerConnection(asyncio.Protocol):
         except httptools.HttpParserCallbackError as error:
             if not isinstance(error.__context__, RequestError):
                 raise
-            self._refuse(error.__context__)
+            self.refuse(error.__context__)
         except httptools.HttpParserError as error:
-            self._refuse(RequestError(400, f"malformed HTTP: {error}", close=True))
-        if self._in_head and not self._discarding:
-            self._head_size += len(data)
-            if self._head_size > self.limits.max_head:
-                self._refuse(RequestError(431, f"the headers are over {self.limits.max_head} bytes", close=True))
-            elif self.head_since is None:
-                self.head_since = self.loop.time()
+            self.refuse(RequestError(400, f"malformed HTTP: {error}", close=True))
+        if self._in_head:
+            self._bound_head(len(data))
+        elif stream is not None and stream is self.receiving:
+            self._bound_framing(stream, len(data))
 
     def eof_received(self) -> bool:
         """Take a FIN for what it nearly always is: the client has left."""
+        if self._stream is not None and not self._stream.finished:
+            self.abort()  # closing would first wait until what is written has been taken
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -141,17 +147,15 @@ class ServerConnection(asyncio.Protocol):
         """Collect a header; what comes after the head is a trailer, which nobody here wants."""
         if self._in_head:
             self._headers.append((name.lower(), value))
-            if len(self._headers) > self.limits.max_headers:
-                raise RequestError(431, f"more than {self.limits.max_headers} header lines", close=True)
 
     def on_headers_complete(self) -> None:
         """Make a stream of the head, and begin to answer it if it is its turn."""
+        if self._discarding:
+            return  # what was sent ahead turned out to be too much earlier in this very read
         self._in_head = False
         self.head_since = None
         self.idle_since = None
-        size = len(self._url) + sum([len(name) + len(value) + 4 for name, value in self._headers])
-        if size > self.limits.max_head:
-            raise RequestError(431, f"the headers are over {self.limits.max_head} bytes", close=True)
+        self._check_head()
         stream = ServerStream(self, self._parser.get_method(), self._headers)
         stream.http11 = self._version()
         read_target(stream, self._url)
@@ -172,11 +176,25 @@ class ServerConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """End the request, not the answer."""
+        self._boundary = True
         if self.receiving is not None:
             stream, self.receiving = self.receiving, None
             stream.feed_end()
             if stream is not self._stream:
                 self._bound_pipeline()
+
+    def _check_head(self) -> None:
+        """Refuse a complete head that is too big; only one that came with much else needs to be measured for that."""
+        size = self._head_size + self._read_size
+        if size > self.limits.max_head:
+            size = len(self._url) + sum([len(name) + len(value) + 4 for name, value in self._headers])
+        self._check_size(size)
+
+    def _check_size(self, size: int) -> None:
+        if len(self._headers) > self.limits.max_headers:
+            raise RequestError(431, f"more than {self.limits.max_headers} header lines", close=True)
+        if size > self.limits.max_head:
+            raise RequestError(431, f"the headers are over {self.limits.max_head} bytes", close=True)
 
     def _version(self) -> bool:
         """Return whether this is HTTP/1.1 (True) or 1.0 (False)."""
@@ -193,6 +211,29 @@ class ServerConnection(asyncio.Protocol):
             self.receiving = None
             self._discarding = True
             self._stream.keep_alive = False
+
+    def _bound_head(self, size: int) -> None:
+        """Bound a head that is still arriving; where it began inside this read, its part of ``size`` is not known."""
+        if self._discarding:
+            return
+        self._head_size += 1 if self._boundary else size
+        try:
+            self._check_size(self._head_size)
+        except RequestError as error:
+            self.refuse(error)
+        else:
+            self.head_since = self.head_since or self.loop.time()
+
+    def _bound_framing(self, stream: ServerStream, size: int) -> None:
+        """Bound what arrives of a chunked body and is none of it: trailers, extensions, leading zeros."""
+        if stream.received != stream.progress:
+            stream.progress = stream.received
+            self._head_size = 0
+            return
+        self._head_size += size
+        if self._head_size > self.limits.max_head:
+            message = f"chunk extensions or trailers are over {self.limits.max_head} bytes"
+            self.refuse(RequestError(431, message, close=True))
 
     # -- one stream after the other ----------------------------------------------------------------------------------
 
@@ -224,18 +265,18 @@ class ServerConnection(asyncio.Protocol):
             return
         if not stream.finished:
             stream.cut()
-            return
-        if self._refusal is not None and not self._waiting:
+        elif self.closing_since is not None or self._transport.is_closing():
+            pass  # the answer said that it is the last
+        elif self._waiting:
+            self._begin(self._waiting.popleft())
+        elif self._refusal is not None:
             self._answer_refusal()
-        elif not self._transport.is_closing() and self.closing_since is None:
-            if self._waiting:
-                self._begin(self._waiting.popleft())
-            elif self.server.draining or self._discarding:
-                self.close()
-            else:
-                self.idle_since = self.loop.time()
+        elif self.server.draining or self._discarding:
+            self.close()
+        else:
+            self.idle_since = self.loop.time()
 
-    def _refuse(self, error: RequestError) -> None:
+    def refuse(self, error: RequestError) -> None:
         """Stop reading this client; answer ``error`` when the requests before it have been answered."""
         self._discarding = True
         self._in_head = False
@@ -274,8 +315,8 @@ class ServerConnection(asyncio.Protocol):
     # -- the transport, for streams ----------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Send bytes; nothing happens if the client has left, which the task will hear of by being cancelled."""
-        if self._transport is not None:
+        """Send bytes; nothing happens on a connection that is lost or closing, and the task has been told of either."""
+        if self._transport is not None and self.closing_since is None:
             self._transport.write(data)
 
     async def writable(self) -> None:
@@ -309,8 +350,8 @@ class ServerConnection(asyncio.Protocol):
         if self._transport is None or self.closing_since is not None:
             return
         self.closing_since = self.loop.time()
+        sending = self._discarding or (self._stream is not None and not self._stream.complete)
         self._discarding = True
-        sending = self._stream is not None and not self._stream.complete
         if linger or sending or self.receiving is not None:
             self.resume_reading()
             with contextlib.suppress(OSError, RuntimeError):
@@ -336,43 +377,19 @@ class ServerConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # -- the sweep ---------------------------------------------------------------------------------------------------
-
-    def sweep(self, now: float, elapsed: float) -> None:
-        """End what takes too long; called for each connection about once a second.
-
-        Args:
-            now: the loop's time.
-            elapsed: seconds since the last sweep.
-        """
-        limits = self.limits
-        if self.closing_since is not None:
-            patience = limits.write_timeout if self.write_paused else limits.linger
-            if now - self.closing_since > patience:
-                self.abort()
-        elif self.blocked_since is not None and now - self.blocked_since > limits.write_timeout:
-            self.abort()
-        elif self.idle_since is not None and self.head_since is None:
-            if now - self.idle_since > limits.keep_alive:
-                self.close()
-        elif self.head_since is not None and now - self.head_since > limits.head_timeout:
-            if self._head_size or self._stream is not None:
-                seconds = f"{limits.head_timeout:g} s"
-                self._refuse(RequestError(408, f"the headers did not arrive within {seconds}", close=True))
-            else:
-                self.close()
-        elif self.receiving is not None and not self.reading_paused:
-            self._sweep_body(self.receiving, elapsed)
-
-    def _sweep_body(self, stream: ServerStream, elapsed: float) -> None:
-        slow = stream.received - stream.swept < self.limits.min_body_rate * elapsed
-        stream.swept = stream.received
-        stream.slow_for = stream.slow_for + elapsed if slow else 0.0
-        if stream.slow_for >= self.limits.body_timeout:
-            rate = f"{self.limits.min_body_rate} bytes/s for {self.limits.body_timeout:g} s"
-            self._refuse(RequestError(408, f"the request body came slower than {rate}", close=True))
+    # -- for the server ----------------------------------------------------------------------------------------------
 
     @property
     def idle(self) -> bool:
         """Whether nothing is being received or answered."""
-        return self._stream is None and not self._waiting
+        return self._stream is None and not self._waiting and not self.mid_head
+
+    @property
+    def mid_head(self) -> bool:
+        """Whether a part of a head has arrived."""
+        return self._in_head and self._head_size > 0
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the client has not taken yet, as far as the transport knows."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0

@@ -45,6 +45,7 @@ class ServerStream:
     """
 
     __slots__ = (
+        "_bodiless",
         "_chunked",
         "_chunks",
         "_close",
@@ -63,6 +64,7 @@ class ServerStream:
         "length",
         "method",
         "path",
+        "progress",
         "query",
         "received",
         "slow_for",
@@ -84,6 +86,8 @@ class ServerStream:
         self.complete = False
         """Whether the request's last byte has arrived."""
         self.received = 0
+        self.progress = 0
+        """What ``received`` was when bytes last came."""
         self.swept = 0
         """What ``received`` was when the server last looked for slow senders."""
         self.slow_for = 0.0
@@ -95,6 +99,7 @@ class ServerStream:
         self._unread = 0
         self._waiter: asyncio.Future[None] | None = None
         self._continue = False
+        self._bodiless = False
         self._chunked = False
         self._close = False
 
@@ -113,6 +118,11 @@ class ServerStream:
     def expect_continue(self) -> None:
         """Note that the client waits for ``100 Continue`` before it sends its body (RFC 9110 section 10.1.1)."""
         self._continue = True
+
+    @property
+    def continue_owed(self) -> bool:
+        """Whether the client still waits for ``100 Continue``: its body has no reason to come."""
+        return self._continue
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the body from the connection."""
@@ -137,6 +147,7 @@ class ServerStream:
 
         Raises:
             BodyTooLargeError: if the body is over the limit, as soon as that is known, so that no more of it is taken.
+            RuntimeError: the answer is finished, so that no more of the body will come.
         """
         limit = self._connection.limits.max_body
         if (self.length or self.received) > limit:
@@ -144,9 +155,12 @@ class ServerStream:
         while not self._chunks:
             if self.complete:
                 return b""
+            if self.finished:
+                raise RuntimeError("no more of a request's body is read once its answer is finished")
             if self._continue:
                 self._continue = False
-                self._connection.write(wire.CONTINUE)
+                if self.status == 0:  # an interim answer cannot follow the final one
+                    self._connection.write(wire.CONTINUE)
             self._connection.resume_reading()
             self._waiter = self._connection.loop.create_future()
             try:
@@ -217,22 +231,25 @@ class ServerStream:
             first: the first piece of the body, sent together with the head.
         """
         self.status = status
+        self._bodiless = bodiless = self.method == b"HEAD" or status in _NO_BODY
         self._close = not self.keep_alive or not self.complete or self._connection.server.draining
         head = [wire.STATUS_LINES[status], wire.header_block(headers)]
         if length is not None:
             if status not in _NO_BODY:
                 head.append(b"content-length: %d\r\n" % length)
-        elif self.http11 and status not in _NO_BODY and self.method != b"HEAD":
+        elif bodiless:
+            pass
+        elif self.http11:
             self._chunked = True
             head.append(b"transfer-encoding: chunked\r\n")
-        elif not self.http11:
+        else:
             self._close = True  # the end of the connection is the end of the body
         if self._close:
             head.append(b"connection: close\r\n")
         elif not self.http11:
             head.append(b"connection: keep-alive\r\n")
         head.append(b"\r\n")
-        if first and self.method != b"HEAD" and status not in _NO_BODY:
+        if first and not bodiless:
             self.bytes_sent += len(first)
             if len(first) > JOIN_LIMIT and not self._chunked:
                 self._connection.write(b"".join(head))
@@ -242,8 +259,8 @@ class ServerStream:
         self._connection.write(b"".join(head))
 
     def write(self, data: bytes) -> None:
-        """Send a piece (not empty) of the body."""
-        if self.method == b"HEAD":
+        """Send a piece (not empty) of the body; nothing is sent where an answer has none (HEAD, 204, 304)."""
+        if self._bodiless:
             return
         self.bytes_sent += len(data)
         self._connection.write(wire.chunk(data) if self._chunked else data)
@@ -260,6 +277,7 @@ class ServerStream:
         self.finished = True
         if self._close:
             self._connection.close()
+            self._wake()
 
     def cut(self) -> None:
         """End the answer unfinished, so that the client sees that it is."""

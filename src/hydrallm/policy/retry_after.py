@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import email.utils
-import math
+import re
 from typing import TYPE_CHECKING
 
 from hydrallm.message import header
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ABSURD = 86_400.0
 """Seconds. No provider means more than a day."""
 
+# float() would take more: a sign, an exponent, underscores, "infinity".
+_NUMBER = re.compile(rb"[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20}")
+
 
 def retry_after(headers: Headers, now: datetime.datetime) -> float | None:
     """Return how many seconds the upstream asks to be left alone; None if it does not say, or not sensibly.
@@ -29,22 +32,17 @@ def retry_after(headers: Headers, now: datetime.datetime) -> float | None:
         now: the time in UTC, to which a date is compared.
     """
     milliseconds = _number(header(headers, b"retry-after-ms"))
-    if milliseconds is not None and _sensible(milliseconds / 1000):
+    if milliseconds is not None and milliseconds / 1000 <= ABSURD:
         return milliseconds / 1000
     value = header(headers, b"retry-after")
     seconds = _number(value)
     if seconds is None and value is not None:
         seconds = _until(value, now)
-    return seconds if seconds is not None and _sensible(seconds) else None
+    return seconds if seconds is not None and seconds <= ABSURD else None
 
 
 def _number(value: bytes | None) -> float | None:
-    if value is None or len(value) > 32:
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        return None
+    return float(value) if value is not None and _NUMBER.fullmatch(value) else None
 
 
 def _until(value: bytes, now: datetime.datetime) -> float | None:
@@ -55,7 +53,3 @@ def _until(value: bytes, now: datetime.datetime) -> float | None:
     if when.tzinfo is None:  # "-0000" by RFC 5322: UTC, with no word on the local time
         when = when.replace(tzinfo=datetime.UTC)
     return max(0.0, (when - now).total_seconds())
-
-
-def _sensible(seconds: float) -> bool:
-    return math.isfinite(seconds) and 0.0 <= seconds <= ABSURD

@@ -8,8 +8,10 @@ errors are written at once. ``console`` lines are for people (coloured on a term
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import enum
+import json
 import os
 from typing import TYPE_CHECKING, TextIO
 
@@ -97,10 +99,10 @@ class Log:
         return self._level <= Level.DEBUG
 
     def attempt_begun(self, exchange: ExchangeRecord, attempt: AttemptRecord, request: Request) -> None:
-        """Write what an upstream is sent, but for the body; headers by name, so that no credential is quoted."""
+        """Write what an upstream is sent, but for the body; no query and no header's value, which may be a key."""
         self.write(
             Level.DEBUG,
-            f"attempt {attempt.number} begins: {request.method.decode()} {request.target.decode('latin-1')}",
+            f"attempt {attempt.number} begins: {request.method.decode()} {_path(request.target)}",
             id=exchange.id,
             endpoint=attempt.endpoint,
             model=attempt.model,
@@ -180,7 +182,12 @@ class Log:
     def _as_json(self, level: Level, message: str, fields: dict[str, object]) -> str:
         time = self._now().isoformat(timespec="milliseconds")
         line = {"time": time, "level": level.name.lower(), "message": message, **fields}
-        return msgspec.json.encode(line, enc_hook=str).decode() + "\n"
+        with contextlib.suppress(UnicodeEncodeError):  # a lone surrogate
+            text = msgspec.json.encode(line, enc_hook=str).decode()
+            if text.isprintable():
+                return text + "\n"
+        # JSON may hold what steers a terminal or ends a line (RFC 8259 section 7); in ASCII only DEL is left of that.
+        return json.dumps(line, default=str).replace("\x7f", r"\u007f") + "\n"
 
 
 def _seconds(value: float) -> float:
@@ -189,7 +196,13 @@ def _seconds(value: float) -> float:
 
 def _shown(value: object) -> str:
     text = _printable(str(value))
-    return f'"{text}"' if " " in text else text
+    if " " in text or '"' in text or "=" in text:
+        return '"' + text.replace('"', r"\"") + '"'
+    return text
+
+
+def _path(target: bytes) -> str:
+    return target.partition(b"?")[0].decode("latin-1")
 
 
 def _printable(text: str) -> str:

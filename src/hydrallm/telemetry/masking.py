@@ -1,15 +1,14 @@
 """Secrets taken out of text.
 
-Two nets. The first holds the very values that the config resolved to. The second catches what merely looks like a key,
+Two nets. The first holds the very values that the config resolved to (visible ASCII, for headers must carry them), in
+whatever way they were written into an error, and the error into a log. The second catches what merely looks like a key,
 because providers quote the client's key in their errors ("Incorrect API key provided: sk-...").
 """
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +34,9 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
 )
 _MIN_LENGTH = 4
 
+# These look the same everywhere (RFC 3986 section 2.3, and JSON); what has no others is the usual key, and found fast.
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")
+
 
 class Mask:
     """Replaces secrets by ``***``.
@@ -45,14 +47,17 @@ class Mask:
     """
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
-        known = {secret.reveal() for secret in secrets}
-        written = {form for text in known if len(text) >= _MIN_LENGTH for form in _forms(text)}
-        self._written = sorted(written, key=len, reverse=True)  # a secret may be part of another
+        known = {text for secret in secrets if len(text := secret.reveal()) >= _MIN_LENGTH}
+        ordered = sorted(known, key=len, reverse=True)  # a secret may be part of another
+        self._plain = [text for text in ordered if _UNRESERVED.fullmatch(text)]
+        self._written = [re.compile(_written(text)) for text in ordered if not _UNRESERVED.fullmatch(text)]
 
     def __call__(self, text: str) -> str:
         """Return ``text`` without its secrets."""
-        for form in self._written:
-            text = text.replace(form, MASK)
+        for pattern in self._written:
+            text = pattern.sub(MASK, text)
+        for secret in self._plain:
+            text = text.replace(secret, MASK)
         lowered = text.lower()
         for words, pattern in _SHAPES:
             if any([word in lowered for word in words]):  # noqa: C419 - a generator costs more than it saves here
@@ -60,6 +65,11 @@ class Mask:
         return text
 
 
-def _forms(text: str) -> tuple[str, ...]:
-    """Return ``text`` as it may stand in a log: plain, inside a JSON string, or percent-encoded."""
-    return text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], quote(text, safe="")
+def _written(text: str) -> str:
+    """Return a pattern of ``text`` as it may stand in a log: plain, percent-encoded, or in JSON inside of JSON."""
+    return "".join([re.escape(char) if _UNRESERVED.fullmatch(char) else _written_char(char) for char in text])
+
+
+def _written_char(char: str) -> str:
+    code = f"{ord(char):02x}"
+    return rf"(?:\\{{0,15}}{re.escape(char)}|(?i:\\{{1,15}}u00{code}|%{code}))"  # 15 backslashes: four times in JSON

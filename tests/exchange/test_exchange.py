@@ -1,0 +1,316 @@
+"""A generation through a real gateway: what is tried again, and what the client sees of it (nothing, mostly)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hydrallm.faults.script import Answer, Cut, Fail, Hang, Malformed, Raw, Stall
+from hydrallm.policy.classify import Kind
+
+if TYPE_CHECKING:
+    from tests.exchange.conftest import Provide, Serve
+
+    from hydrallm.faults.script import Reply
+
+BODY = b'{"model": "client-model", "messages": [{"role": "user", "content": "hi"}]}'
+STREAM_BODY = BODY[:-1] + b', "stream": true}'
+EMPTY = Fail(status=200, body="")
+
+# What fails before anything is committed, and what it is called: for a plain answer, for a stream, or for both.
+PLAIN_FAILURES: dict[str, tuple[Reply, Kind]] = {
+    "inside JSON, by FIN": (Cut(at="inside_event"), Kind.CUT),
+    "inside JSON, by RST": (Cut(at="inside_event", how="rst"), Kind.CUT),
+    "stalled inside JSON": (Stall(events=1), Kind.SLOW_START),
+    "damaged gzip": (Fail(status=200, headers={"content-encoding": "gzip"}, body="{}"), Kind.BAD_ANSWER),
+}
+STREAM_FAILURES: dict[str, tuple[Reply, Kind]] = {
+    "cut after the headers": (Cut(at="after_headers"), Kind.CUT),
+    "ended after the headers": (Cut(at="after_headers", how="clean"), Kind.BAD_ANSWER),
+    "silent after the headers": (Stall(events=0), Kind.SLOW_START),
+}
+FAILURES: dict[str, tuple[Reply, Kind]] = {
+    **{str(status): (Fail(status=status), Kind.SERVER) for status in (500, 502, 504, 599)},
+    "429": (Fail(status=429), Kind.RATE_LIMITED),
+    "503": (Fail(status=503), Kind.OVERLOADED),
+    "529": (Fail(status=529), Kind.OVERLOADED),
+    "408": (Fail(status=408), Kind.TRANSIENT),
+    "409": (Fail(status=409), Kind.TRANSIENT),
+    "an empty body": (EMPTY, Kind.BAD_ANSWER),
+    "204": (Fail(status=204), Kind.BAD_ANSWER),
+    "cut before the headers": (Cut(), Kind.CUT),
+    "reset before the headers": (Cut(how="rst"), Kind.CUT),
+    "cut inside the headers": (Cut(at="inside_headers"), Kind.CUT),
+    "silent": (Hang(), Kind.SLOW_START),
+    "not HTTP": (Malformed(what="not_http"), Kind.BAD_ANSWER),
+    "two lengths": (Malformed(what="two_lengths"), Kind.BAD_ANSWER),
+}
+
+
+def _cases(*tables: dict[str, tuple[Reply, Kind]]) -> list[object]:
+    return [pytest.param(*case, id=name) for table in tables for name, case in table.items()]
+
+
+@pytest.mark.parametrize(("failure", "kind"), _cases(FAILURES, PLAIN_FAILURES))
+async def test_a_plain_request_is_tried_again(failure: Reply, kind: Kind, provide: Provide, serve: Serve) -> None:
+    first = await provide([failure, Answer(text="done")])
+    gateway = await serve({"url": first.url, "attempts": 2, "timeout": "150ms"})
+    reply = await gateway.client.ask(BODY)
+    assert (reply.status, reply.complete) == (200, True)
+    assert reply.json["choices"][0]["message"]["content"] == "done"
+    assert reply.headers["x-hydrallm-attempts"] == "2"
+    record = await gateway.journal.ended()
+    assert [attempt.kind for attempt in record.attempts] == [kind, None]
+    assert (record.outcome, record.status, record.stream, record.sent) == ("answered", 200, False, len(reply.body))
+    assert gateway.journal.failed == record.attempts[:1]
+
+
+@pytest.mark.parametrize(("failure", "kind"), _cases(FAILURES, STREAM_FAILURES))
+async def test_a_stream_is_tried_again_up_to_its_first_byte(
+    failure: Reply, kind: Kind, provide: Provide, serve: Serve
+) -> None:
+    first = await provide([failure, Answer(text="done")])
+    second = await provide()
+    gateway = await serve(
+        {"url": first.url, "attempts": 2, "first_token_timeout": "150ms"}, second, default_timeout="10s"
+    )
+    reply = await gateway.client.ask(STREAM_BODY)
+    assert (reply.status, reply.complete) == (200, True)
+    assert reply.body.endswith(b"data: [DONE]\n\n")
+    record = await gateway.journal.ended()
+    assert [attempt.kind for attempt in record.attempts] == [kind, None]
+    assert record.stream
+    # A silent model is not asked again while another one is left; any other is.
+    assert len(second.received) == (1 if kind is Kind.SLOW_START else 0)
+
+
+@pytest.mark.parametrize("body", [BODY, STREAM_BODY])
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+async def test_a_word_about_our_key_leads_to_the_next_model(
+    body: bytes, status: int, provide: Provide, serve: Serve
+) -> None:
+    first, second = await provide(Fail(status=status)), await provide()
+    gateway = await serve({"url": first.url, "attempts": 3, "api_key": "our-key"}, second)
+    reply = await gateway.client.ask(body)
+    assert (reply.status, reply.headers["x-hydrallm-endpoint"]) == (200, "e2")
+    assert len(first.received) == 1
+    assert gateway.journal.failed[0].loud
+
+
+async def test_an_unreachable_model_leads_to_the_next(provide: Provide, serve: Serve) -> None:
+    first, second = await provide(), await provide()
+    await first.stop()
+    gateway = await serve({"url": first.url, "attempts": 3}, second)
+    reply = await gateway.client.ask()
+    assert (reply.status, reply.headers["x-hydrallm-attempts"]) == (200, "2")
+    assert [attempt.kind for attempt in gateway.journal.failed] == [Kind.UNREACHABLE]
+
+
+async def test_the_answer_says_where_it_came_from(provide: Provide, serve: Serve) -> None:
+    gateway = await serve({"url": (await provide()).url, "model": "caf\u00e9 latte"})
+    reply = await gateway.client.ask()
+    record = await gateway.journal.ended()
+    assert {name: value for name, value in reply.headers.items() if name.startswith("x-hydrallm-")} == {
+        "x-hydrallm-request-id": record.id,
+        "x-hydrallm-model": "caf%C3%A9%20latte",
+        "x-hydrallm-endpoint": "e1",
+        "x-hydrallm-attempts": "1",
+    }
+    assert (record.requested, record.wire_format) == ("client-model", "openai-chat")
+
+
+# -- waiting -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("header", [{"retry-after": "0.2"}, {"retry-after-ms": "200"}])
+async def test_a_short_retry_after_is_waited_for(header: dict[str, str], provide: Provide, serve: Serve) -> None:
+    first = await provide([Fail(status=429, headers=header), Answer()])
+    gateway = await serve({"url": first.url, "attempts": 2})
+    assert (await gateway.client.ask()).status == 200
+    record = await gateway.journal.ended()
+    assert 0.19 < record.attempts[1].waited < 0.21
+    assert first.received[1].at - first.received[0].at >= 0.19
+
+
+async def test_a_long_retry_after_leads_to_the_next_model(provide: Provide, serve: Serve) -> None:
+    first, second = await provide(Fail(status=429, headers={"retry-after": "30"})), await provide()
+    gateway = await serve({"url": first.url, "attempts": 2}, second)
+    reply = await gateway.client.ask()
+    assert reply.headers["x-hydrallm-endpoint"] == "e2"
+
+
+async def test_a_retry_after_beyond_the_deadline_ends_the_exchange_at_once(provide: Provide, serve: Serve) -> None:
+    first = await provide(Fail(status=429, headers={"retry-after": "30"}, body="slow down"))
+    gateway = await serve({"url": first.url, "attempts": 2}, deadline="20s")
+    reply = await gateway.client.ask()
+    assert (reply.status, reply.body) == (429, b"slow down")
+    assert reply.headers["x-should-retry"] == "true"
+    assert 28 <= int(reply.headers["retry-after"]) <= 30
+
+
+async def test_the_interval_lies_between_two_attempts(provide: Provide, serve: Serve) -> None:
+    first = await provide([Fail(), Fail(), Answer()])
+    gateway = await serve({"url": first.url, "attempts": 3, "interval": "100ms"})
+    assert (await gateway.client.ask()).status == 200
+    at = [received.at for received in first.received]
+    assert at[1] - at[0] >= 0.09
+    assert at[2] - at[1] >= 0.09
+
+
+# -- the commit --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["fin", "rst"])
+async def test_a_stream_that_is_cut_is_cut_for_the_client_too(how: str, provide: Provide, serve: Serve) -> None:
+    first, second = await provide(Cut(at="after_events", events=2, how=how, pause=0.01)), await provide()  # type: ignore[arg-type]
+    gateway = await serve({"url": first.url, "attempts": 3}, second)
+    reply = await gateway.client.ask(STREAM_BODY)
+    assert (reply.status, reply.complete) == (200, False)
+    assert reply.body.startswith(b"data: ")
+    assert b"[DONE]" not in reply.body
+    record = await gateway.journal.ended()
+    assert (record.outcome, record.status, len(record.attempts)) == ("cut", 200, 1)
+    assert record.detail
+    assert second.received == []
+
+
+async def test_a_stream_that_falls_silent_is_cut_after_the_idle_timeout(provide: Provide, serve: Serve) -> None:
+    first = await provide(Stall(events=2))
+    gateway = await serve({"url": first.url, "idle_timeout": "200ms"})
+    reply = await gateway.client.ask(STREAM_BODY)
+    assert (reply.status, reply.complete) == (200, False)
+    record = await gateway.journal.ended()
+    assert record.outcome == "stalled"
+    assert await asyncio.wait_for(first.received[0].wait_closed(), 5)
+
+
+async def test_an_answer_delimited_by_its_end_passes(provide: Provide, serve: Serve) -> None:
+    gateway = await serve(await provide(Answer(text="done", framing="eof")))
+    reply = await gateway.client.ask()
+    assert reply.json["choices"][0]["message"]["content"] == "done"
+    streamed = await gateway.client.ask(STREAM_BODY)
+    assert streamed.complete
+    assert streamed.body.endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("size", [100_000, 5_000_000])
+async def test_a_big_json_answer_is_held_whole(size: int, provide: Provide, serve: Serve) -> None:
+    half = Raw(
+        data=f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {size}\r\n\r\n" + "x" * (size - 1)
+    )
+    upstream = await provide([half, Answer(text="y" * size)])
+    gateway = await serve({"url": upstream.url, "attempts": 2})
+    reply = await gateway.client.ask()
+    assert reply.json["choices"][0]["message"]["content"] == "y" * size
+    assert [attempt.kind for attempt in gateway.journal.failed] == [Kind.CUT]
+
+
+async def test_json_beyond_what_is_held_is_streamed(provide: Provide, serve: Serve) -> None:
+    big = json.dumps({"text": "x" * 17 * 1024 * 1024})
+    gateway = await serve(await provide(Fail(status=200, body=big)))
+    reply = await gateway.client.ask()
+    assert (reply.status, reply.complete) == (200, True)
+    assert reply.body == big.encode()
+
+
+async def test_json_beyond_what_is_held_is_cut_for_the_client_if_it_is_cut(provide: Provide, serve: Serve) -> None:
+    length = 18 * 1024 * 1024
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    gateway = await serve(await provide(Raw(data=head + "x" * (length - 1))))
+    reply = await gateway.client.ask()
+    assert (reply.status, reply.complete) == (200, False)
+    assert (await gateway.journal.ended()).outcome == "cut"
+
+
+@pytest.mark.parametrize("status", [301, 307])
+async def test_a_redirect_is_the_clients_business(status: int, provide: Provide, serve: Serve) -> None:
+    elsewhere = await provide()
+    first = await provide(Fail(status=status, headers={"location": elsewhere.url}, body=""))
+    gateway = await serve({"url": first.url, "attempts": 2}, elsewhere)
+    reply = await gateway.client.ask()
+    assert (reply.status, reply.headers["location"]) == (status, elsewhere.url)
+    assert elsewhere.received == []
+
+
+# -- codings -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+@pytest.mark.parametrize("body", [BODY, STREAM_BODY])
+async def test_an_answer_that_is_compressed_all_the_same_is_decoded(
+    encoding: str, body: bytes, provide: Provide, serve: Serve
+) -> None:
+    upstream = await provide([Answer(text="done"), Answer(text="done", encoding=encoding)])  # type: ignore[arg-type]
+    gateway = await serve(upstream)
+    plain = await gateway.client.ask(body)
+    reply = await gateway.client.ask(body, headers={"Accept-Encoding": "gzip, br, zstd"})
+    assert "content-encoding" not in reply.headers
+    assert reply.complete
+    assert reply.body.count(b"done") == plain.body.count(b"done") == 1
+    asked = dict(upstream.received[1].headers)
+    assert asked[b"accept-encoding"] == b"identity"
+
+
+def gzipped(content_type: str, *pieces: bytes) -> Raw:
+    """Return an answer that is complete for HTTP; each piece is flushed, and the end of the gzip stream is missing."""
+    coder = zlib.compressobj(wbits=31)
+    coded = [coder.compress(piece) + coder.flush(zlib.Z_SYNC_FLUSH) for piece in pieces]
+    body = "".join(f"{len(piece):x}\r\n{piece.decode('latin-1')}\r\n" for piece in coded)
+    head = f"content-type: {content_type}\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n"
+    return Raw(data=f"HTTP/1.1 200 OK\r\n{head}\r\n{body}0\r\n\r\n")
+
+
+async def test_a_compressed_stream_that_lacks_its_end_is_cut(provide: Provide, serve: Serve) -> None:
+    gateway = await serve(await provide(gzipped("text/event-stream", b"data: 1\n\n", b"data: [DONE]\n\n")))
+    reply = await gateway.client.ask(STREAM_BODY)
+    assert (reply.status, reply.body, reply.complete) == (200, b"data: 1\n\ndata: [DONE]\n\n", False)
+    assert (await gateway.journal.ended()).outcome == "cut"
+
+
+async def test_compressed_json_that_lacks_its_end_is_asked_for_again(provide: Provide, serve: Serve) -> None:
+    upstream = await provide([gzipped("application/json", b'{"a": 1}'), Answer(text="done")])
+    gateway = await serve({"url": upstream.url, "attempts": 2})
+    assert (await gateway.client.ask()).json["choices"][0]["message"]["content"] == "done"
+    assert [attempt.kind for attempt in gateway.journal.failed] == [Kind.BAD_ANSWER]
+
+
+# -- leaving -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reply", "body"),
+    [(Hang(), BODY), (Stall(events=1), BODY), (Stall(events=0), STREAM_BODY), (Stall(events=2), STREAM_BODY)],
+)
+async def test_a_client_that_leaves_takes_the_upstream_with_it(
+    reply: Reply, body: bytes, provide: Provide, serve: Serve
+) -> None:
+    upstream, other = await provide(reply), await provide()
+    gateway = await serve({"url": upstream.url, "attempts": 3}, other)
+    gateway.client.send("POST", "/v1/chat/completions", body, {})
+    received = await asyncio.wait_for(upstream.wait_received(), 5)
+    if reply == Stall(events=2):
+        await gateway.client.head()
+        await gateway.client.chunk()
+    left = asyncio.get_running_loop().time()
+    await gateway.client.close()
+    assert await asyncio.wait_for(received.wait_closed(), 5) - left < 0.05
+    record = await gateway.journal.ended()
+    assert (record.status, record.outcome, len(record.attempts)) == (499, "client_left", 1)
+    assert gateway.journal.failed == []
+    assert other.received == []
+
+
+async def test_a_client_that_leaves_during_a_wait_ends_it(provide: Provide, serve: Serve) -> None:
+    upstream = await provide(Fail(status=429, headers={"retry-after": "5"}))
+    gateway = await serve({"url": upstream.url, "attempts": 2})
+    gateway.client.send("POST", "/v1/chat/completions", BODY, {})
+    await gateway.journal.first_failure()
+    await gateway.client.close()
+    record = await gateway.journal.ended()
+    assert (record.status, record.outcome) == (499, "client_left")
+    assert record.seconds < 4
+    assert len(upstream.received) == 1

@@ -1,0 +1,215 @@
+"""Where each request begins and ends: our own paths, refusals, records, faults."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hydrallm import __version__
+from hydrallm.app import ERROR_FORMATS, FORMATS
+from hydrallm.endpoints.base import BaseURL, Endpoint
+from hydrallm.exchange.access import Access
+from hydrallm.exchange.chain import Chain, Model
+from hydrallm.exchange.gateway import Gateway, Sources
+from hydrallm.exchange.paths import Paths
+from hydrallm.faults.script import Answer, Hang
+from hydrallm.formats.base import ApiType
+from hydrallm.http.client import Client
+from hydrallm.http.dial import Route
+from hydrallm.http.server import Server
+from hydrallm.policy.plan import Candidate, Clocks, Plan
+from hydrallm.telemetry.masking import Mask
+
+if TYPE_CHECKING:
+    from tests.exchange.conftest import Gateway as Running
+    from tests.exchange.conftest import Provide, Serve
+
+    from hydrallm.endpoints.base import Call
+    from hydrallm.message import Request
+
+
+@pytest.fixture
+async def gateway(provide: Provide, serve: Serve) -> Running:
+    return await serve(await provide())
+
+
+async def test_health(gateway: Running) -> None:
+    reply = await gateway.client.ask(None, "/_hydra/health", "GET")
+    assert reply.status == 200
+    assert reply.json == {"status": "ok", "version": __version__, "listener": f"127.0.0.1:{gateway.port}"}
+    assert reply.headers["x-hydrallm-request-id"]
+    assert reply.headers["cache-control"] == "no-store"
+    head = await gateway.client.ask(None, "/_hydra/health", "HEAD")
+    assert (head.status, head.headers["content-length"]) == (200, reply.headers["content-length"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/_hydra/health", 405),
+        ("GET", "/_hydra/", 404),
+        ("GET", "/_hydra/other", 404),
+        ("POST", "/_hydra/x", 404),
+    ],
+)
+async def test_our_own_paths_are_never_relayed(
+    method: str, path: str, status: int, provide: Provide, serve: Serve
+) -> None:
+    upstream = await provide()
+    gateway = await serve(upstream)
+    assert (await gateway.client.ask(b"{}", path, method)).status == status
+    assert upstream.received == []
+
+
+async def test_ids_differ_and_sort_by_time(gateway: Running) -> None:
+    ids = [(await gateway.client.ask()).headers["x-hydrallm-request-id"] for _ in range(20)]
+    assert len(set(ids)) == 20
+    assert [one[:11] for one in ids] == sorted(one[:11] for one in ids)
+
+
+async def test_every_request_is_recorded_once(gateway: Running) -> None:
+    for _ in range(10):
+        await gateway.client.ask()
+    await gateway.client.ask(None, "/_hydra/health", "GET")
+    await gateway.client.ask(b"{")
+    await gateway.journal.ended(12)
+    assert [record.status for record in gateway.journal.exchanges] == [200] * 11 + [400]
+    assert len({record.id for record in gateway.journal.exchanges}) == 12
+    assert gateway.journal.exchanges[0].path == "/v1/chat/completions"
+
+
+async def test_the_query_is_not_recorded_for_it_may_hold_keys(gateway: Running) -> None:
+    await gateway.client.ask(target="/v1/chat/completions?key=secret")
+    record = await gateway.journal.ended()
+    assert "secret" not in repr(record)
+
+
+async def test_times_are_recorded(provide: Provide, serve: Serve) -> None:
+    gateway = await serve(await provide(Answer(delay=0.1, pause=0.02)))
+    reply = await gateway.client.ask(b'{"stream": true}')
+    record = await gateway.journal.ended()
+    (attempt,) = record.attempts
+    assert 0.09 < attempt.seconds <= record.first_byte < record.seconds < 5
+    assert record.sent == len(reply.body)
+
+
+# -- chains of several types -------------------------------------------------------------------------------------------
+
+
+async def test_a_request_is_served_by_the_models_of_its_type(provide: Provide, serve: Serve) -> None:
+    openai, anthropic = await provide(), await provide()
+    gateway = await serve({"url": f"{openai.url}/v1"}, {"url": anthropic.url, "type": "anthropic"})
+    assert (await gateway.client.ask()).headers["x-hydrallm-endpoint"] == "e1"
+    assert (await gateway.client.ask(target="/v1/messages")).headers["x-hydrallm-endpoint"] == "e2"
+    await gateway.client.ask(None, "/v1/models", "GET")
+    await gateway.client.ask(None, "/v1/models", "GET", headers={"anthropic-version": "2026-10-21"})
+    assert [received.path for received in openai.received] == ["/v1/chat/completions", "/v1/models"]
+    assert [received.path for received in anthropic.received] == ["/v1/messages", "/v1/models"]
+
+
+async def test_a_request_of_a_type_that_the_chain_lacks_is_told_so(provide: Provide, serve: Serve) -> None:
+    upstream = await provide()
+    gateway = await serve(upstream, {"url": upstream.url, "type": "anthropic"})
+    for path in ("/model/x/converse", "/guardrail/x"):
+        reply = await gateway.client.ask(target=path)
+        assert reply.status == 404
+        assert "bedrock" in reply.json["message"]
+        assert "openai, anthropic" in reply.json["message"]
+    assert upstream.received == []
+
+
+async def test_a_chain_of_one_type_serves_whatever_it_is_asked(provide: Provide, serve: Serve) -> None:
+    upstream = await provide()
+    gateway = await serve({"url": upstream.url, "type": "anthropic"})
+    assert (await gateway.client.ask()).status == 200
+    assert upstream.received[0].path == "/v1/chat/completions"
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_body_over_the_limit(provide: Provide, serve: Serve) -> None:
+    upstream = await provide()
+    gateway = await serve(upstream, server={"max_body": "1KB"})
+    reply = await gateway.client.ask(b'{"x": "' + b"x" * 1024 + b'"}', "/v1/messages")
+    assert (reply.status, reply.json["error"]["type"]) == (413, "request_too_large")
+    assert reply.headers["connection"] == "close"
+    assert upstream.received == []
+
+
+@pytest.mark.parametrize("path", ["/v1/../../secret", "/%2e%2e/secret", "/..;/secret"])
+async def test_a_path_that_climbs_out_of_the_endpoints_is_refused(path: str, provide: Provide, serve: Serve) -> None:
+    upstream = await provide()
+    gateway = await serve({"url": f"{upstream.url}/v1"})
+    reply = await gateway.client.ask(None, path, "GET")
+    assert (reply.status, reply.json["error"]["code"]) == (400, "bad_request")
+    assert upstream.received == []
+    record = await gateway.journal.ended()
+    assert (record.outcome, record.status) == ("refused", 400)
+
+
+async def test_an_unknown_coding_is_415(gateway: Running) -> None:
+    reply = await gateway.client.ask(headers={"Content-Encoding": "br"})
+    assert (reply.status, reply.json["error"]["code"]) == (415, "unsupported_content_encoding")
+
+
+async def test_what_the_engine_refuses_has_the_shape_of_the_api_too(gateway: Running) -> None:
+    reply = await gateway.ask(None, "/v1/responses", "GET", headers={"Upgrade": "websocket"})
+    assert (reply.status, reply.json["error"]["code"]) == (426, "upgrade_refused")
+    assert reply.headers["x-hydrallm-request-id"]
+
+
+# -- faults of our own -------------------------------------------------------------------------------------------------
+
+
+class Broken:
+    """An API type with a bug."""
+
+    api_type = ApiType.OPENAI
+
+    def address(self, endpoint: Endpoint, call: Call, now: datetime.datetime) -> Request:
+        raise ZeroDivisionError("a bug")
+
+
+async def test_a_fault_of_our_own_is_a_500_and_is_recorded_as_that(gateway: Running) -> None:
+    client = Client(Route("127.0.0.1", 9, b"127.0.0.1"))
+    candidate = Candidate(1, 0.0, Clocks(1.0, 1.0, 1.0, 1.0))
+    url = BaseURL("http", "127.0.0.1", 9, b"", b"127.0.0.1:9")
+    broken = Gateway(
+        chain=Chain([Model("m", Endpoint("e", url), Broken(), client, candidate)], Plan(())),
+        access=Access(),
+        paths=Paths(FORMATS, ERROR_FORMATS),
+        sink=gateway.journal,
+        mask=Mask([]),
+        sources=Sources(lambda: datetime.datetime.now(datetime.UTC), lambda: 0.5, lambda: "an-id"),
+    )
+    server = Server(broken, broken.refuse, broken.on_fault)
+    ((_, port),) = await server.listen("127.0.0.1", 0)
+    one: Any = type(gateway.client)
+    asking = await one.connect(port)
+    reply = await asking.ask()
+    assert (reply.status, reply.json["error"]["code"]) == (500, "internal_error")
+    assert "a bug" not in str(reply.json)
+    (fault,) = gateway.journal.faults
+    assert "ZeroDivisionError: a bug" in fault
+    record = await gateway.journal.ended()
+    assert (record.status, record.outcome) == (500, "fault")
+    await asking.close()
+    server.abort()
+
+
+# -- the end -----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_still_runs_at_the_end_is_dropped_and_recorded(provide: Provide, serve: Serve) -> None:
+    upstream = await provide(Hang())
+    gateway = await serve(upstream)
+    gateway.client.send("POST", "/v1/chat/completions", b"{}", {})
+    received = await upstream.wait_received()
+    assert await gateway.app.drain(0.05) == 1
+    record = await gateway.journal.ended()
+    assert (record.status, record.outcome) == (499, "client_left")
+    await asyncio.wait_for(received.wait_closed(), 5)

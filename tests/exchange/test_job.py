@@ -1,0 +1,304 @@
+"""Relays: requests of no generation path, through a real gateway. The client's bytes are kept, both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hydrallm.faults.script import Answer, Cut, Fail, Raw
+from hydrallm.policy.classify import Kind
+
+if TYPE_CHECKING:
+    from tests.exchange.conftest import Provide, Serve
+
+    from hydrallm.faults.script import Reply
+
+UPLOAD = 30 * 1024 * 1024
+
+
+async def test_a_list_of_models_comes_from_the_first_endpoint(provide: Provide, serve: Serve) -> None:
+    first, second = await provide(), await provide()
+    gateway = await serve(first, second)
+    reply = await gateway.client.ask(None, "/v1/models?limit=%32&a", "GET")
+    assert (reply.status, reply.json["object"]) == (200, "list")
+    assert first.received[0].target == b"/v1/models?limit=%32&a"
+    assert first.received[0].body == b""
+    assert second.received == []
+    record = await gateway.journal.ended()
+    assert (record.wire_format, record.requested, record.outcome) == ("", "", "answered")
+
+
+async def test_the_clients_model_is_kept(provide: Provide, serve: Serve) -> None:
+    upstream = await provide()
+    gateway = await serve(upstream)
+    body = b' {"model": "text-embedding-3-small", "model": "twice", "input": "x"'  # not even JSON has to be
+    reply = await gateway.client.ask(body, "/v1/embeddings")
+    assert reply.status == 200
+    assert upstream.received[0].body == body
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("failure", [Fail(status=500), Fail(status=429), Fail(status=503), Cut(), Cut(how="rst")])
+async def test_what_may_be_asked_twice_is_tried_again(
+    method: str, failure: Reply, provide: Provide, serve: Serve
+) -> None:
+    upstream = await provide([failure, Answer()])
+    gateway = await serve({"url": upstream.url, "attempts": 2})
+    reply = await gateway.client.ask(None, "/v1/models", method)
+    assert reply.status == 200
+    assert reply.headers["x-hydrallm-attempts"] == "2"
+
+
+async def test_a_json_answer_that_is_cut_is_asked_for_again(provide: Provide, serve: Serve) -> None:
+    upstream = await provide([Cut(at="inside_event"), Answer()])
+    gateway = await serve({"url": upstream.url, "attempts": 2})
+    assert (await gateway.client.ask(None, "/v1/models", "GET")).json["object"] == "list"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 418])
+async def test_a_refusal_is_an_answer_whoevers_key_it_was(status: int, provide: Provide, serve: Serve) -> None:
+    upstream = await provide(Fail(status=status, body="no"))
+    gateway = await serve({"url": upstream.url, "attempts": 3, "api_key": "k-our-secret"})
+    reply = await gateway.client.ask(None, "/v1/models/unknown", "GET")
+    assert (reply.status, reply.body) == (status, b"no")
+    assert len(upstream.received) == 1
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("failure", [Cut(), Cut(how="rst"), Cut(at="inside_headers"), Cut(at="inside_event")])
+async def test_what_may_have_been_done_is_not_done_again(
+    method: str, failure: Reply, provide: Provide, serve: Serve
+) -> None:
+    upstream = await provide([failure, Answer()])
+    gateway = await serve({"url": upstream.url, "attempts": 3}, max_cycles=5)
+    reply = await gateway.client.ask(b"{}", "/v1/embeddings", method)
+    assert reply.status == 502
+    assert reply.headers["x-should-retry"] == "true"  # the client knows whether it may be done again
+    assert len(upstream.received) == 1
+    assert (await gateway.journal.ended()).outcome == "cut"
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+async def test_an_upstreams_error_passes_if_it_must_not_be_tried_again(
+    status: int, provide: Provide, serve: Serve
+) -> None:
+    upstream = await provide(Fail(status=status, headers={"retry-after": "soon"}, body="no"))
+    gateway = await serve({"url": upstream.url, "attempts": 3})
+    reply = await gateway.client.ask(b"{}", "/v1/embeddings")
+    assert (reply.status, reply.body, reply.headers["retry-after"]) == (status, b"no", "soon")
+    assert "x-should-retry" not in reply.headers
+    assert len(upstream.received) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_without_a_connection_everything_is_tried_again(method: str, provide: Provide, serve: Serve) -> None:
+    upstream = await provide()
+    await upstream.stop()
+    gateway = await serve({"url": upstream.url, "attempts": 200, "interval": "20ms"})
+    asking = asyncio.create_task(gateway.client.ask(b"a body", "/v1/embeddings", method))
+    assert (await gateway.journal.first_failure()).kind is Kind.UNREACHABLE
+    await upstream.start()
+    reply = await asking
+    assert reply.status == 200 or method == "GET"
+    assert [received.body for received in upstream.received] == [b"a body"]
+
+
+async def test_get_with_a_body_is_not_done_again(provide: Provide, serve: Serve) -> None:
+    upstream = await provide([Cut(), Answer()])
+    gateway = await serve({"url": upstream.url, "attempts": 3})
+    assert (await gateway.client.ask(b"a body", "/v1/models", "GET")).status == 502
+    assert len(upstream.received) == 1
+
+
+# -- bodies ------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_upload_streams_through(provide: Provide, serve: Serve) -> None:
+    """Half of the upload is sent, and the rest only when the upstream has got that half."""
+    half = asyncio.Event()
+    got = 0
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal got
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"content-length: %d\r\n" % UPLOAD in head
+        while got < UPLOAD:
+            got += len(await reader.read(1 << 16))
+            if got >= UPLOAD // 2:
+                half.set()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(upstream, "127.0.0.1")
+    async with server:
+        gateway = await serve({"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"})
+        client = gateway.client
+        client.writer.write(
+            b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+            b"Content-Length: %d\r\n\r\n" % UPLOAD
+        )
+        client.writer.write(b"x" * (UPLOAD // 2))
+        await asyncio.wait_for(half.wait(), 20)
+        client.writer.write(b"x" * (UPLOAD // 2))
+        reply = await asyncio.wait_for(client.reply(), 20)
+    assert (reply.status, reply.body, got) == (200, b"ok", UPLOAD)
+
+
+async def test_an_upload_that_the_upstream_does_not_read_is_not_buffered(serve: Serve) -> None:
+    """What the sockets and the gateway hold together is far less than the upload: backpressure reaches the client."""
+    reading, over = asyncio.Event(), asyncio.Event()
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        reading.set()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(upstream, "127.0.0.1")
+    async with server:
+        gateway = await serve({"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"})
+        writer = gateway.client.writer
+        writer.write(b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (3 * UPLOAD))
+        await asyncio.wait_for(reading.wait(), 5)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 3 * UPLOAD:
+                writer.write(b"x" * (1 << 20))
+                await asyncio.wait_for(writer.drain(), 0.3)
+                sent += 1 << 20
+        writer.transport.abort()
+        over.set()
+        await gateway.journal.ended()
+    assert 0 < sent < UPLOAD
+
+
+async def test_a_chunked_upload_stays_chunked(provide: Provide, serve: Serve) -> None:
+    upstream = await provide(Fail(status=201, body="made"))
+    gateway = await serve(upstream)
+    gateway.client.writer.write(
+        b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"3;ext=1\r\nabc\r\n4\r\ndefg\r\n0\r\nTrailer: x\r\n\r\n"
+    )
+    reply = await gateway.client.reply()
+    assert (reply.status, reply.body) == (201, b"made")
+    assert upstream.received[0].body == b"abcdefg"
+    assert (b"transfer-encoding", b"chunked") in upstream.received[0].headers
+
+
+async def test_an_answer_that_comes_before_the_upload_has_ended_passes(serve: Serve) -> None:
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno")
+        await writer.drain()
+        while await reader.read(1 << 16):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(upstream, "127.0.0.1")
+    async with server:
+        gateway = await serve({"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "attempts": 3})
+        reply = await gateway.client.ask(b"x" * 5_000_000, "/v1/files")
+    assert (reply.status, reply.body) == (413, b"no")
+
+
+async def test_an_upload_over_the_limit_is_refused(provide: Provide, serve: Serve) -> None:
+    upstream = await provide(whole_requests=False)
+    gateway = await serve(upstream, server={"max_body": "1MB"})
+    reply = await gateway.client.ask(b"x" * 1_000_001, "/v1/files")
+    assert (reply.status, reply.json["error"]["code"]) == (413, "request_too_large")
+    assert "server.max_body" in reply.json["error"]["message"]
+    assert upstream.received == []
+    record = await gateway.journal.ended()
+    assert (record.status, record.outcome) == (413, "refused")
+
+
+async def test_a_chunked_upload_over_the_limit_is_refused_in_the_middle(provide: Provide, serve: Serve) -> None:
+    upstream = await provide(whole_requests=False)
+    gateway = await serve(upstream, server={"max_body": "1MB"})
+    gateway.client.writer.write(b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(20):
+        gateway.client.writer.write(b"%x\r\n%b\r\n" % (100_000, b"x" * 100_000))
+    reply = await asyncio.wait_for(gateway.client.reply(), 10)
+    assert (reply.status, reply.headers["connection"]) == (413, "close")
+    assert upstream.received == []
+
+
+async def test_a_compressed_upload_and_a_compressed_answer_pass_untouched(provide: Provide, serve: Serve) -> None:
+    body, answer = gzip.compress(b"a question"), gzip.compress(b'{"a": "reply"}')
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {len(answer)}\r\n"
+    upstream = await provide(Raw(data=f"{head}content-type: application/json\r\n\r\n{answer.decode('latin-1')}"))
+    gateway = await serve(upstream)
+    headers = {"Content-Encoding": "gzip", "Accept-Encoding": "gzip, br"}
+    reply = await gateway.client.ask(body, "/v1/embeddings", headers=headers)
+    assert (reply.body, reply.headers["content-encoding"]) == (answer, "gzip")
+    sent = dict(upstream.received[0].headers)
+    assert upstream.received[0].body == body
+    assert (sent[b"content-encoding"], sent[b"accept-encoding"]) == (b"gzip", b"gzip, br")
+
+
+async def test_a_download_streams_and_is_cut_if_it_is_cut(provide: Provide, serve: Serve) -> None:
+    head = "HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: 100000\r\n\r\n"
+    gateway = await serve({"url": (await provide(Raw(data=head + "x" * 99_999))).url, "attempts": 3})
+    reply = await gateway.client.ask(None, "/v1/files/7/content", "GET")
+    assert (reply.status, reply.headers["content-length"], reply.complete) == (200, "100000", False)
+    assert len(reply.body) == 99_999
+    assert (await gateway.journal.ended()).outcome == "cut"
+
+
+@pytest.mark.parametrize(
+    ("status", "method"), [(204, "DELETE"), (204, "GET"), (304, "GET"), (200, "HEAD"), (302, "GET"), (201, "POST")]
+)
+async def test_answers_without_a_body_pass(status: int, method: str, provide: Provide, serve: Serve) -> None:
+    upstream = await provide(Fail(status=status, headers={"etag": '"x"'}, body=""))
+    gateway = await serve(upstream)
+    for _ in range(2):  # the connection lives on
+        reply = await gateway.client.ask(None, "/v1/files/7", method)
+        assert (reply.status, reply.headers["etag"], reply.body) == (status, '"x"', b"")
+
+
+async def test_head_keeps_the_length_of_what_get_would_bring(provide: Provide, serve: Serve) -> None:
+    gateway = await serve(await provide(Fail(status=200, body="twelve bytes")))
+    assert (await gateway.client.ask(None, "/v1/files/7", "HEAD")).headers["content-length"] == "12"
+
+
+# -- headers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("path", "body"), [("/v1/chat/completions", b"{}"), ("/v1/embeddings", b"{}")])
+async def test_headers_pass_but_for_those_that_must_not(path: str, body: bytes, provide: Provide, serve: Serve) -> None:
+    upstream = await provide(
+        Answer(
+            headers={"x-vendor": "kept", "proxy-authenticate": "x", "x-hydrallm-model": "forged", "set-cookie": "a=b"}
+        )
+    )
+    gateway = await serve({"url": upstream.url, "headers": {"x-own": "of the endpoint"}, "query": {"api-version": "1"}})
+    dropped = {
+        "Connection": "keep-alive, x-named",
+        "X-Named": "1",
+        "Keep-Alive": "5",
+        "TE": "trailers",
+        "Proxy-Authorization": "Basic x",
+        "X-Forwarded-For": "10.0.0.1",
+        "Via": "1.1 x",
+        "Forwarded": "for=10.0.0.1",
+        "X-Own": "of the client",
+    }
+    kept = {"User-Agent": "SDK/1", "X-Stainless-Retry-Count": "0", "X-New-Vendor-Header": "yes", "OpenAI-Beta": "a=b"}
+    reply = await gateway.client.ask(body, path, headers=dropped | kept)
+    assert reply.status == 200
+    sent: dict[str, Any] = {name.decode(): value.decode() for name, value in upstream.received[0].headers}
+    assert {name: sent[name.lower()] for name in kept} == kept
+    assert sent["x-own"] == "of the endpoint"
+    assert not set(sent) & {name.lower() for name in dropped} - {"x-own", "connection"}
+    assert sent["host"] == upstream.url.removeprefix("http://")
+    assert upstream.received[0].target.endswith(b"?api-version=1")
+    assert reply.headers["x-vendor"] == "kept"
+    assert reply.headers["set-cookie"] == "a=b"
+    assert reply.headers["x-hydrallm-model"] == "m1"
+    assert "proxy-authenticate" not in reply.headers
