@@ -51,6 +51,7 @@ async def test_health(gateway: Running) -> None:
     [
         ("POST", "/_hydra/health", 405),
         ("GET", "/_hydra/", 404),
+        ("GET", "/_hydra", 404),
         ("GET", "/_hydra/other", 404),
         ("POST", "/_hydra/x", 404),
     ],

@@ -7,6 +7,7 @@ for the sinks.
 from __future__ import annotations
 
 import asyncio
+import re
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from hydrallm.telemetry.masking import Mask
     from hydrallm.telemetry.records import Sink
 
-OWN_PATHS = b"/_hydra/"
+OWN_PATHS = re.compile(rb"/_hydra(?:/|$)")
 CLIENT_LEFT = 499
 """nginx's status for a client that closed its connection before the answer."""
 
@@ -119,7 +120,7 @@ class Gateway:
 
     async def _handle(self, request: ServerStream, operation: Operation | None, record: ExchangeRecord) -> None:
         self.access.check_place(request)
-        if request.path.startswith(OWN_PATHS):
+        if OWN_PATHS.match(request.path):
             self._own(request, record)
             return
         self.access.check_key(request.headers)
@@ -148,6 +149,7 @@ class Gateway:
         lane = self.chain.lane(api_type)
         if lane is None:
             raise self._no_lane(api_type)
+        request.check_length()  # before anybody is asked, and not when the body is read
         body = await request.body() if Relay.needs_whole_body(lane) else None
         return Relay(request, lane, body, strip_credentials=self.access.has_keys)
 

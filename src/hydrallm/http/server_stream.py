@@ -142,6 +142,16 @@ class ServerStream:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def check_length(self) -> None:
+        """Check the length that the body is announced to have, or has by now.
+
+        Raises:
+            BodyTooLargeError: if it is over the limit.
+        """
+        limit = self._connection.limits.max_body
+        if (self.length or self.received) > limit:
+            raise BodyTooLargeError(f"the request body is over server.max_body, {limit} bytes")
+
     async def chunk(self) -> bytes:
         """Return what has arrived of the body, waiting for at least one byte; empty when it is complete.
 
@@ -149,9 +159,7 @@ class ServerStream:
             BodyTooLargeError: if the body is over the limit, as soon as that is known, so that no more of it is taken.
             RuntimeError: the answer is finished, so that no more of the body will come.
         """
-        limit = self._connection.limits.max_body
-        if (self.length or self.received) > limit:
-            raise BodyTooLargeError(f"the request body is over server.max_body, {limit} bytes")
+        self.check_length()
         while not self._chunks:
             if self.complete:
                 return b""
