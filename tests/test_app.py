@@ -96,14 +96,14 @@ async def test_a_port_in_use_is_one_clear_line() -> None:
         app = App(settings(port=port), quiet(), {})
         with pytest.raises(StartError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: the port is in use; [^\n]+$"):
             await app.listen()
-        app.close()
+        await app.stop()
 
 
 async def test_a_ca_file_that_is_gone_when_the_gateway_starts_is_one_clear_line(tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(str(path))
     checked = settings({"url": "https://127.0.0.1:9", "ca_file": str(path)})
-    App(checked, quiet(), {}).close()
+    await App(checked, quiet(), {}).stop()
     path.unlink()
     with pytest.raises(StartError, match=r"^endpoints\.e\.ca_file: [^\n]*ca\.pem cannot be used: [^\n]+$"):
         App(checked, quiet(), {})

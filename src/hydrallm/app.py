@@ -174,12 +174,12 @@ class App:
     async def drain(self, grace: float = DRAIN) -> int:
         """Stop accepting, let running exchanges end, and close; return how many connections had to be dropped."""
         dropped = await self._server.drain(grace)
-        self.close()
+        await self.stop()
         return dropped
 
-    def close(self) -> None:
+    async def stop(self) -> None:
         """Drop everything at once."""
-        self._server.abort()
+        await self._server.stop()
         for client in self._clients.values():
             client.close()
 
@@ -195,13 +195,8 @@ async def serve(settings: Settings, log: Log, environ: Mapping[str, str]) -> Non
     app = App(settings, log, environ)
     signals: asyncio.Queue[str] = asyncio.Queue()
     try:
-        addresses = await app.listen()
-    except StartError:
-        app.close()
-        raise
-    try:
         with _signals(signals):
-            for host, port in addresses:
+            for host, port in await app.listen():
                 shown = f"[{host}]" if ":" in host else host
                 models = [f"{model.endpoint}/{model.model}" for model in settings.models]
                 log.write(Level.INFO, f"listening on http://{shown}:{port}", models=", ".join(models))
@@ -216,10 +211,10 @@ async def serve(settings: Settings, log: Log, environ: Mapping[str, str]) -> Non
             draining.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await draining
+            await app.stop()
+            log.write(Level.INFO, "stopped")
     finally:
-        app.close()
-        await asyncio.sleep(0)  # connections that were dropped say so to their tasks, which still have to be recorded
-        log.write(Level.INFO, "stopped")
+        await app.stop()
         log.flush()
 
 

@@ -212,5 +212,5 @@ async def test_what_still_runs_at_the_end_is_dropped_and_recorded(provide: Provi
     received = await upstream.wait_received()
     assert await gateway.app.drain(0.05) == 1
     record = await gateway.journal.ended()
-    assert (record.status, record.outcome) == (499, "client_left")
+    assert (record.status, record.outcome) == (0, "stopped")
     await asyncio.wait_for(received.wait_closed(), 5)

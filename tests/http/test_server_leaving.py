@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from hydrallm.http.limits import Limits
+from hydrallm.http.server_stream import Ending
 from hydrallm.message import Response
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ async def test_the_task_is_cancelled_at_once(phase: Phase, how: str, serve: Serv
     await asyncio.wait_for(handler.cancelled.wait(), 5)
     assert loop.time() - left < AT_ONCE
     assert handler.stream is not None
-    assert handler.stream.client_left
+    assert handler.stream.ended_by is Ending.CLIENT_LEFT
     await site.until(lambda: not site.server.connections)
     assert len(site.served) == 1, "what was sent ahead is not begun for a client that left"
     assert site.faults == []
@@ -118,7 +119,7 @@ async def test_a_client_may_leave_once_it_has_its_answer(how: str, serve: Serve,
     await site.until(lambda: not site.server.connections)
     left.set()
     await asyncio.wait_for(ended.wait(), 5)
-    assert not site.served[0].client_left
+    assert site.served[0].ended_by is None
 
 
 @pytest.mark.parametrize("order", ["answers-then-reads", "reads-then-answers"])

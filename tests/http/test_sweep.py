@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hydrallm.http.limits import Limits
+from hydrallm.http.server_stream import Ending
 from hydrallm.message import Response
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ async def test_a_body_that_trickles_is_refused(framing: bytes, serve: Serve, con
     assert 0.3 <= clock.seconds < 0.3 + GRACE
     await peer.ending()
     await task
-    assert site.served[0].client_left
+    assert (site.served[0].ended_by, site.served[0].status) == (Ending.REFUSED, 408)
 
 
 async def test_a_body_that_stalls_inside_an_answer_cuts_the_answer(serve: Serve, connect: Connect) -> None:

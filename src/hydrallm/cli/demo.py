@@ -105,7 +105,7 @@ async def _demo(port: int, *, stay: bool) -> bool:
                 if stay:
                     await _stay(console, narrator, bound)
             finally:
-                await app.drain(1.0)
+                await app.stop()
     return answered
 
 

@@ -19,6 +19,7 @@ from hydrallm.exchange.exchange import Exchange
 from hydrallm.exchange.job import Generation, Relay, content_coding
 from hydrallm.exchange.paths import relay_api_type
 from hydrallm.formats.base import ApiError
+from hydrallm.http.server_stream import Ending
 from hydrallm.message import Response
 from hydrallm.telemetry.records import ExchangeRecord
 
@@ -53,6 +54,7 @@ _CODES = {
     426: "upgrade_refused",
     431: "headers_too_large",
     500: "internal_error",
+    501: "not_implemented",
     505: "http_version_not_supported",
 }
 
@@ -105,8 +107,9 @@ class Gateway:
             if request.status == 0:
                 self._refuse(request, error, self._paths.error_format(request.path, request.headers), record.id)
         except asyncio.CancelledError:
-            record.outcome = "client_left"
-            request.status = CLIENT_LEFT
+            record.outcome = str(request.ended_by or Ending.STOPPED)
+            if request.ended_by is Ending.CLIENT_LEFT:
+                request.status = CLIENT_LEFT
             raise
         except Exception:  # the server answers it, where nothing has been answered yet
             record.outcome = "fault"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from hydrallm.errors import StartError
 from hydrallm.http.limits import Limits
 from hydrallm.http.server_connection import ServerConnection
+from hydrallm.http.server_stream import Ending
 from hydrallm.http.sweep import sweep
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Server:
         self.loop = asyncio.get_running_loop()
         self.connections: set[ServerConnection] = set()
         self.draining = False
+        self.ending = Ending.CLIENT_LEFT
+        """Why a connection that is lost now is lost."""
         self.date = _date()
         self._servers: list[asyncio.Server] = []
         self._empty: asyncio.Future[None] | None = None
@@ -93,15 +96,23 @@ class Server:
             finally:
                 timer.cancel()
         dropped = len(self.connections)
-        self.abort()
+        await self.stop()
         return dropped
 
     def _give_up(self) -> None:
         if self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
 
+    async def stop(self) -> None:
+        """Drop everything at once, and wait until the handlers have noticed."""
+        tasks = [connection.task for connection in self.connections if connection.task is not None]
+        self.abort()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+
     def abort(self) -> None:
         """Drop everything at once."""
+        self.ending = Ending.STOPPED
         self._sweeper.cancel()
         for server in self._servers:
             server.close()

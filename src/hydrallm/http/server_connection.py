@@ -23,7 +23,7 @@ import httptools
 from hydrallm.errors import RequestError
 from hydrallm.http import wire
 from hydrallm.http.request_head import read_headers, read_target
-from hydrallm.http.server_stream import ServerStream
+from hydrallm.http.server_stream import Ending, ServerStream
 
 if TYPE_CHECKING:
     from hydrallm.http.server import Server
@@ -108,7 +108,7 @@ class ServerConnection(asyncio.Protocol):
         self.server.connections.discard(self)
         self._discarding = True
         if self._stream is not None and not self._stream.finished and self.task is not None:
-            self._stream.client_left = True
+            self._stream.ended_by = self._stream.ended_by or self.server.ending
             self.task.cancel()
         self._waiting.clear()
         if self._writable is not None and not self._writable.done():
@@ -245,7 +245,7 @@ class ServerConnection(asyncio.Protocol):
         try:
             await self.server.handler(stream)
         except asyncio.CancelledError:
-            if not stream.client_left:
+            if stream.ended_by is None:
                 raise
         except Exception:  # noqa: BLE001 - the last line of defence: one exchange fails, the server lives on
             self.server.on_fault(stream)
@@ -297,9 +297,11 @@ class ServerConnection(asyncio.Protocol):
         if stream.status:
             stream.cut()
         else:
-            stream.finished = stream.client_left = True
+            stream.finished = True
+            stream.status = self._refusal.status if self._refusal else 0
             self._stream = None
             self._answer_refusal()
+        stream.ended_by = Ending.REFUSED
         if self.task is not None:
             self.task.cancel()
 

@@ -9,6 +9,7 @@ either ``finish`` (the answer is complete) or ``cut`` (it is not, and the client
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, cast
 
 from hydrallm.errors import BodyTooLargeError, RequestError
@@ -30,6 +31,17 @@ JOIN_LIMIT = 64 * 1024
 _NO_BODY = frozenset({204, 304})
 
 
+class Ending(enum.StrEnum):
+    """Why the task that answers a request was cancelled."""
+
+    CLIENT_LEFT = "client_left"
+    """The client closed its connection."""
+    REFUSED = "refused"
+    """The rest of the request was malformed, too long or too slow; the connection has answered that."""
+    STOPPED = "stopped"
+    """The server itself dropped the connection."""
+
+
 class ServerStream:
     """A request being received and answered.
 
@@ -39,7 +51,7 @@ class ServerStream:
         query: the raw query, without the question mark.
         headers: the client's headers, names in lower case.
         host: the value of Host (or of an absolute request target); empty if there is none (HTTP/1.0).
-        client_left: set when the connection is lost before the answer was complete.
+        ended_by: why the task that answers it was cancelled; None while it was not.
         status: the status sent; 0 before the answer has begun.
         bytes_sent: bytes of the answer's body handed to the transport.
     """
@@ -54,8 +66,8 @@ class ServerStream:
         "_unread",
         "_waiter",
         "bytes_sent",
-        "client_left",
         "complete",
+        "ended_by",
         "finished",
         "headers",
         "host",
@@ -91,7 +103,7 @@ class ServerStream:
         self.swept = 0
         """What ``received`` was when the server last looked for slow senders."""
         self.slow_for = 0.0
-        self.client_left = False
+        self.ended_by: Ending | None = None
         self.status = 0
         self.finished = False
         self.bytes_sent = 0

@@ -56,7 +56,7 @@ class ExchangeRecord(msgspec.Struct):
         stream: whether the client asked for a stream.
         status: what the client was sent; 499 if it left before.
         outcome: ``answered``; ``refused`` (by this proxy); the kind of the failure that the client was shown; ``cut``
-            or ``stalled`` after the commit; ``client_left``; ``fault`` (of our own).
+            or ``stalled`` after the commit; ``client_left``; ``stopped`` with the server; ``fault`` (of our own).
         detail: why, where the outcome needs words.
         first_byte: seconds up to the commit.
         seconds: in all.
