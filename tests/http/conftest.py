@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
-import os
 import socket
 import struct
 import sys
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from hydrallm.http.server import Handler
     from hydrallm.http.server_stream import ServerStream
 
-PATIENCE = 20.0
+PATIENCE = 50.0
 """Seconds after which something has hung."""
 
 
@@ -382,18 +381,3 @@ def upstreams(start_upstream: StartUpstream, client_of: Callable[..., Client]) -
 async def closed(client: Client) -> None:
     client.close()
     await until(lambda: not client.connections)
-
-
-Figure = Callable[[int, str, str, str], None]
-
-
-@pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Figure:
-    """Prints a line of the scorecard, past pytest's capturing."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-
-    def show(row: int, title: str, value: str, target: str) -> None:
-        with capture.global_and_fixture_disabled():
-            os.write(2, f"\nscorecard {row:2}  {title:52}  {value:>34}  target {target}\n".encode())
-
-    return show

@@ -27,7 +27,8 @@ from hydrallm.message import Response
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.http.conftest import Figure, Serve
+    from tests.conftest import Scorecard
+    from tests.http.conftest import Serve
 
     from hydrallm.http.server_stream import ServerStream
 
@@ -204,7 +205,7 @@ def statuses(sock: socket.socket) -> list[int]:
 
 
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_mutations(serve: Serve, figure: Figure) -> None:
+async def test_mutations(serve: Serve, scorecard: Scorecard) -> None:
     loop = asyncio.get_running_loop()
     recorder = Recorder()
     site = await serve(recorder, LIMITS)
@@ -234,4 +235,5 @@ async def test_mutations(serve: Serve, figure: Figure) -> None:
     assert accepted > COUNT // 10, "too few mutations were left valid to compare anything"
     assert refused > COUNT // 10
     value = f"{COUNT} in {seconds:.1f} s: {accepted} taken, {refused} refused"
-    figure(15, f"mutations ({answered} answered), 0 crash, hang, 500", value, "0 smuggled")
+    title = f"mutations ({answered} answered): no crash, hang, 5xx, smuggled request"
+    scorecard(15, title, value, "0 differences from h11", True)

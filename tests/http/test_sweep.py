@@ -13,7 +13,8 @@ from hydrallm.http.server_stream import Ending
 from hydrallm.message import Response
 
 if TYPE_CHECKING:
-    from tests.http.conftest import Connect, Figure, Peer, Serve
+    from tests.conftest import Scorecard
+    from tests.http.conftest import Connect, Peer, Serve
 
     from hydrallm.http.server_stream import ServerStream
 
@@ -214,15 +215,23 @@ def test_the_body_clock_is_well_under_a_minute() -> None:
 
 @pytest.mark.slow
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-async def test_a_trickling_head_is_closed_in_time_by_default(serve: Serve, connect: Connect, figure: Figure) -> None:
+async def test_trickles_are_closed_in_time_by_default(serve: Serve, connect: Connect, scorecard: Scorecard) -> None:
     site = await serve(size)
-    peer = await connect(site.port)
-    clock = Clock()
-    task = asyncio.ensure_future(trickle(peer, b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 400))
-    reply = await peer.reply()
-    await peer.ending()
-    seconds = clock.seconds
-    task.cancel()
-    figure(16, "header trickle, default limits", f"408 and closed after {seconds:.1f} s", "<= 15 s")
-    assert reply.status == 408
-    assert 9 < seconds <= 15
+
+    async def trickled(head: bytes) -> float:
+        """Send a byte of what follows ``head`` again and again; return the seconds until that was refused."""
+        peer = await connect(site.port)
+        clock = Clock()
+        await peer.send(head)
+        task = asyncio.ensure_future(trickle(peer, b"y" * 2000))
+        assert (await peer.reply()).status == 408
+        await peer.ending()
+        task.cancel()
+        return clock.seconds
+
+    head, body = await asyncio.gather(
+        trickled(b"GET / HTTP/1.1\r\nHost: x\r\nX: "),
+        trickled(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n"),
+    )
+    scorecard(16, "header trickle, default limits", f"408 and closed after {head:.1f} s", "<= 15 s", 9 < head <= 15)
+    scorecard(16, "body trickle, default limits", f"408 and closed after {body:.1f} s", "<= 60 s", 29 < body <= 60)
