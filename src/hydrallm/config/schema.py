@@ -45,7 +45,7 @@ class ServerTable(msgspec.Struct, frozen=True):
 
     host: Annotated[str, Key(values.HOST, "127.0.0.1", "Address to listen on; `0.0.0.0` is every IPv4 address.")]
     port: Annotated[int, Key(values.PORT, 8080, "Port to listen on.")]
-    read_timeout: Annotated[float, Key(values.DURATION, "60s", "Longest time to read a request, body included.")]
+    read_timeout: Annotated[float, Key(values.DURATION, "60s", "Patience with a slow request; see below.")]
     write_timeout: Annotated[float, Key(values.DURATION, "10m", "Longest time that a client may not read its answer.")]
     client_keys: Annotated[
         tuple[Secret, ...],
