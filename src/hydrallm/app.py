@@ -259,7 +259,10 @@ def _route(
         if settings.ca_file not in contexts:
             contexts[settings.ca_file] = _tls(settings)
         tls = contexts[settings.ca_file]
-    proxy = find_proxy(settings.proxy, url.scheme, url.host, url.port, environ)
+    try:
+        proxy = find_proxy(settings.proxy, url.scheme, url.host, url.port, environ)
+    except StartError as error:
+        raise StartError(f"endpoints.{settings.endpoint.name}: {error}") from error
     return Route(url.host, url.port, url.authority, tls, proxy)
 
 

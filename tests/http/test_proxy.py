@@ -136,6 +136,7 @@ def test_a_proxys_url(url: str, proxy: Proxy) -> None:
     ],
 )
 def test_what_is_no_http_proxy_is_refused_without_showing_a_password(url: str) -> None:
-    with pytest.raises(StartError, match="only http:// proxies are") as caught:
-        find_proxy(url, "https", "api.example", 443, {})
+    with pytest.raises(StartError, match="only http:// proxies can be") as caught:
+        find_proxy("env", "https", "api.example", 443, {"ALL_PROXY": url})
+    assert "ALL_PROXY" in str(caught.value)
     assert "hunter2" not in str(caught.value)

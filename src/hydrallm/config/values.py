@@ -21,6 +21,7 @@ from hydrallm.config.spelling import did_you_mean
 from hydrallm.credentials import environment
 from hydrallm.credentials.aws import REGION as REGION_NAME
 from hydrallm.endpoints.base import BaseURL
+from hydrallm.endpoints.headers import ENGINE, HOP_BY_HOP
 from hydrallm.endpoints.url import parse_base_url
 from hydrallm.formats.base import ApiType
 
@@ -61,21 +62,7 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")  # RFC 9110, section 5.5, without 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")  # RFC 6454, section 6.2
 
 # Written by the HTTP engine itself; a second one would make the message ambiguous (RFC 9112, section 6.3).
-_ENGINE_HEADERS = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+_NOT_FOR_CONFIG = HOP_BY_HOP | ENGINE | {b"accept-encoding"}
 
 
 def _text(value: str) -> str | None:
@@ -144,17 +131,17 @@ def _proxy(value: str) -> str | None:
     if value.lower() in {"", "env", "none"}:
         return value.lower() or None
     if not _is_proxy_url(value):
-        raise ValueError('must be "env", "none", or the URL of a proxy, such as "http://proxy.example:3128"')
+        raise ValueError('must be "env", "none", or the http URL of a proxy, such as "http://proxy.example:3128"')
     return value.removesuffix("/")
 
 
 def _is_proxy_url(value: str) -> bool:
-    """Return whether ``value`` is an http or https URL of a host, perhaps with a user, and of nothing more."""
+    """Return whether ``value`` is the http URL of a host, perhaps with a user, and of nothing more."""
     if not _HEADER_VALUE.fullmatch(value) or re.search(r"\s", value):
         return False
     try:
         url = urlsplit(value)
-        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0 and _is_bare(url)
+        return url.scheme == "http" and bool(url.hostname) and url.port != 0 and _is_bare(url)
     except ValueError:  # the port, or an IPv6 literal
         return False
 
@@ -171,12 +158,12 @@ def _origin(value: str) -> str | None:
 
 
 def _header_name(name: str) -> bytes:
-    lower = name.lower()
     if not _HEADER_NAME.fullmatch(name):
         raise ValueError("is not the name of a header")
-    if lower in _ENGINE_HEADERS:
+    lower = name.lower().encode()
+    if lower in _NOT_FOR_CONFIG:
         raise ValueError("is a header that HydraLLM writes itself; remove it")
-    return lower.encode()
+    return lower
 
 
 def _header_value(value: str) -> bytes:

@@ -34,15 +34,15 @@ def find_proxy(setting: str, scheme: str, host: str, port: int, environ: Mapping
     if setting == "none":
         return None
     if setting != "env":
-        return _parse(setting)
-    names = (f"{scheme}_proxy", "all_proxy")
-    url = next((value for name in names for key in (name, name.upper()) if (value := environ.get(key))), None)
-    if url is None or _is_local(host):
+        return _parse(setting, "proxy")
+    names = [name for lower in (f"{scheme}_proxy", "all_proxy") for name in (lower, lower.upper())]
+    name = next((name for name in names if environ.get(name)), None)
+    if name is None or _is_local(host):
         return None
     exceptions = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     if any(_is_excepted(host, port, entry.strip().lower()) for entry in exceptions.split(",")):
         return None
-    return _parse(url)
+    return _parse(environ[name], f"the environment's {name}")
 
 
 def _is_excepted(host: str, port: int, entry: str) -> bool:
@@ -59,16 +59,24 @@ def _is_excepted(host: str, port: int, entry: str) -> bool:
         return False
 
 
-def _parse(text: str) -> Proxy:
-    """Take a proxy's URL apart; a URL without a scheme, as in ``HTTP_PROXY=proxy:3128``, is an HTTP proxy's."""
+def _parse(text: str, source: str) -> Proxy:
+    """Take a proxy's URL apart; a URL without a scheme, as in ``HTTP_PROXY=proxy:3128``, is an HTTP proxy's.
+
+    Args:
+        text: the URL; it may hold a password, so it is not repeated.
+        source: what named it.
+    """
     try:
         url = urlsplit(text if "://" in text else f"http://{text}")
         host, port = url.hostname, url.port or 80
     except ValueError:
         host, port, url = None, 0, urlsplit("")
     if url.scheme != "http" or not host:
-        where = f"{url.scheme}://{host}" if host else "(not a URL)"
-        raise StartError(f"the proxy {where} cannot be used: only http:// proxies are, such as http://proxy:3128")
+        where = f"{url.scheme}://{host}" if host else "what is no URL"
+        raise StartError(
+            f"{source} names {where} as the proxy to use; only http:// proxies can be, such as http://proxy:3128. "
+            'Name one, or set proxy = "none" for this endpoint'
+        )
     authorization = b""
     if url.username is not None:
         authorization = proxy_authorization(unquote(url.username), unquote(url.password or ""))
