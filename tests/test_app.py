@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ def test_every_secret_of_the_config_is_masked(capsys: pytest.CaptureFixture[str]
         "query": {"api_key": secrets["query"]},
         "proxy": f"http://user:{secrets['proxy'].replace(':', '%3A')}@127.0.0.1:9",
     }
-    one = make_log(settings(endpoint, client_keys=[secrets["client"]]), "debug")
+    one = make_log(settings(endpoint, client_keys=[secrets["client"]]), sys.stderr, "debug")
     for secret in secrets.values():
         one.write(Level.ERROR, f"it said {secret} and went on", body=secret)
     shown = capsys.readouterr().err
@@ -83,8 +84,8 @@ def test_every_secret_of_the_config_is_masked(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_level_of_the_command_line_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    make_log(settings(), "error").write(Level.WARN, "nobody sees it")
-    make_log(settings()).write(Level.WARN, "somebody does")
+    make_log(settings(), sys.stderr, "error").write(Level.WARN, "nobody sees it")
+    make_log(settings(), sys.stderr).write(Level.WARN, "somebody does")
     assert "nobody" not in (shown := capsys.readouterr().err)
     assert "somebody" in shown
 

@@ -12,7 +12,6 @@ import datetime
 import random
 import re
 import signal
-import sys
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from hydrallm.endpoints.base import Api
     from hydrallm.formats.base import WireFormat
     from hydrallm.telemetry.records import Sink
+    from hydrallm.telemetry.writer import Stream
 
 _CHAT = OpenAIChat()
 _MESSAGES = AnthropicMessages()
@@ -80,16 +80,17 @@ DRAIN = 30.0
 """Seconds that running exchanges are given when the gateway is asked to stop."""
 
 
-def make_log(settings: Settings, level: str | None = None) -> Log:
-    """Return the log that ``settings`` ask for, on stderr.
+def make_log(settings: Settings, stream: Stream, level: str | None = None) -> Log:
+    """Return the log that ``settings`` ask for.
 
     Args:
         settings: the config.
+        stream: where it is written.
         level: instead of the config's, if given.
     """
     log = settings.log
     return Log(
-        sys.stderr,
+        stream,
         LEVELS[level or log.level],
         log.format,
         Mask(_secrets(settings)),
@@ -168,7 +169,7 @@ class App:
             StartError: the address cannot be bound.
         """
         addresses = await self._server.listen(self._settings.server.host, self._settings.server.port)
-        self._gateway.listener = ", ".join([f"{host}:{port}" for host, port in addresses])
+        self._gateway.listener = ", ".join([_shown(host, port) for host, port in addresses])
         return addresses
 
     async def drain(self, grace: float = DRAIN) -> int:
@@ -197,9 +198,8 @@ async def serve(settings: Settings, log: Log, environ: Mapping[str, str]) -> Non
     try:
         with _signals(signals):
             for host, port in await app.listen():
-                shown = f"[{host}]" if ":" in host else host
                 models = [f"{model.endpoint}/{model.model}" for model in settings.models]
-                log.write(Level.INFO, f"listening on http://{shown}:{port}", models=", ".join(models))
+                log.write(Level.INFO, f"listening on http://{_shown(host, port)}", models=", ".join(models))
             log.flush()
             name = await signals.get()
             log.write(Level.INFO, f"{name}: no new connections; running exchanges have {DRAIN:g} s to end")
@@ -291,6 +291,10 @@ def _secrets(settings: Settings) -> Iterator[Secret]:
                     yield token
             case _:
                 pass
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _identities() -> Callable[[], str]:

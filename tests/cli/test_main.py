@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hydrallm.cli import GlobalOptions, config_path
-from hydrallm.cli.main import COMMANDS
+from hydrallm.cli.main import COMMANDS, run
 
 CLI = Path(__file__).parents[2] / "src" / "hydrallm" / "cli"
 
@@ -186,3 +186,30 @@ def test_no_config_names_what_to_do(environ: dict[str, str]) -> None:
     assert done.stderr.count("\n") == 1
     for word in ("error: ", "config.toml", "hydrallm init", "hydrallm edit"):
         assert word in done.stderr
+
+
+@pytest.mark.platform("linux")
+def test_output_that_cannot_be_written_is_one_clear_line(environ: dict[str, str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "hydrallm", "init", "--list"],
+            env=environ,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: cannot write: No space left on device\n"
+
+
+def test_without_a_home_folder_a_command_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    assert run(["serve"]) == 1
+    assert capsys.readouterr().err.startswith("error: there is no home folder")
+    assert run(["--config", "none.toml", "serve"]) == 2

@@ -125,3 +125,37 @@ def test_a_broken_config_opens_no_port(tmp_path: Path) -> None:
     assert "endpoints.a.url" in log
     assert "endpoints.a.key" in log
     assert "listening" not in log
+
+
+@pytest.mark.platform("linux", "darwin")
+def test_a_log_that_nobody_reads_holds_nothing_up(config: Path) -> None:
+    process = start("--config", str(config), "serve", "--port", "0")
+    port = port_of(process)  # and no line more
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        answers = client.makefile("rb")
+        for number in range(2000):  # far more than a pipe holds
+            client.sendall(b"GET /_hydra/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert answers.readline() == b"HTTP/1.1 200 OK\r\n", number
+            headers = dict(line.split(b": ") for line in iter(answers.readline, b"\r\n"))
+            answers.read(int(headers[b"content-length"]))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 0
+    process.communicate()
+
+
+@pytest.mark.platform("linux", "darwin")
+def test_it_serves_without_standard_error(config: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "hydrallm", "--config", str(config), "-p", str(port)]
+    process = subprocess.Popen(["sh", "-c", 'exec "$@" 2>&-', "sh", *command], stdin=subprocess.DEVNULL)
+    try:
+        while process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=20).close()
+                break
+            except ConnectionRefusedError:
+                continue  # it has not begun to listen
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0

@@ -141,3 +141,10 @@ def test_without_aws_keys(credential: Credential, strip: bool, headers: Headers,
     assert request.target == b"/model/a%3A0/converse"
     assert request.body == b"{}"
     assert {name: value for name, value in request.headers if name in CREDENTIALS} == expected
+
+
+def test_an_authorization_that_the_config_sets_wins_over_the_signature() -> None:
+    own = (b"authorization", b"Bearer of-the-config")
+    call = Call(b"POST", b"/model/a%3A0/converse", b"", SIGNED, b"{}", generation=True)
+    request = Bedrock().address(Endpoint("e", parse_base_url(URL), keys("ours"), headers=(own,)), call, NOW)
+    assert [pair for pair in request.headers if pair[0] in CREDENTIALS] == [own]

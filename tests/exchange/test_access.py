@@ -91,8 +91,12 @@ class Asked(NamedTuple):
     peer: str = "127.0.0.1"
 
 
-def verdict(access: Access, *, host: str = "localhost", origin: str | None = None, peer: str = "127.0.0.1") -> int:
+def verdict(
+    access: Access, *, host: str = "localhost", origin: str | None = None, peer: str = "127.0.0.1", site: str = ""
+) -> int:
     headers = [] if origin is None else [(b"origin", origin.encode("latin-1"))]
+    if site:
+        headers.append((b"sec-fetch-site", site.encode()))
     try:
         access.check_place(cast("ServerStream", Asked(host.encode("latin-1"), headers, peer)))
     except RequestError as error:
@@ -133,6 +137,16 @@ def test_pages_that_the_config_allows_may_ask() -> None:
     assert verdict(access, origin="chrome-extension://abcdef") == 200
     assert verdict(access, origin="http://app.example") == 403
     assert verdict(access, origin="https://app.example:444") == 403
+
+
+def test_an_image_on_a_page_from_elsewhere_may_not_be_fetched_from_here() -> None:
+    """A cross-site GET in mode no-cors, such as an <img>'s, carries no Origin (Fetch Standard)."""
+    assert verdict(Access(), site="cross-site") == 403
+    assert [verdict(Access(), site=site) for site in ("same-origin", "same-site", "none")] == [200] * 3
+    allowing = Access(origins=["https://app.example"])
+    assert verdict(allowing, origin="https://app.example", site="cross-site") == 200
+    assert verdict(allowing, site="cross-site") == 403
+    assert verdict(Access([Secret("key-1")]), site="cross-site") == 200
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1", ""])

@@ -49,11 +49,16 @@ async def test_a_chain_of_one_type_is_one_lane_for_all() -> None:
     assert lanes == [lanes[0]] * 3
 
 
-async def test_a_relay_goes_to_the_first_model_in_one_cycle() -> None:
+async def test_the_first_lane_is_the_first_models() -> None:
+    chain = Chain([await model("a", ApiType.ANTHROPIC), await model("b", ApiType.OPENAI)], TEMPLATE)
+    assert chain.first is chain.lane(ApiType.ANTHROPIC)
+
+
+async def test_a_relay_goes_to_the_first_model_as_often_as_a_generation_would() -> None:
     lane = Chain([await model("a", ApiType.OPENAI, 3), await model("b", ApiType.OPENAI)], TEMPLATE).lane(ApiType.OPENAI)
     assert lane is not None
     for plan, rules in ((lane.safe_relay, RULES), (lane.unsafe_relay, UNSAFE_RULES)):
-        assert plan == Plan((candidate(3),), 1, 99.0, 3.0, exponential_backoff=True, rules=rules)
+        assert plan == Plan((candidate(3),), 7, 99.0, 3.0, exponential_backoff=True, rules=rules)
 
 
 @given(st.text())

@@ -197,6 +197,39 @@ async def test_an_answer_delimited_by_its_end_passes(provide: Provide, serve: Se
     assert streamed.body.endswith(b"data: [DONE]\n\n")
 
 
+def until_eof(body: str, status: str = "200 OK", coding: str = "") -> Raw:
+    """Return a JSON answer that only the end of the connection delimits."""
+    return Raw(data=f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{coding}\r\n{body}")
+
+
+@pytest.mark.parametrize("cut", ['{"choices": [{"mess', '{"a": 1', "[1,", '{"a": "\\ud800'])
+async def test_json_that_its_end_cuts_is_asked_for_again(cut: str, provide: Provide, serve: Serve) -> None:
+    """HTTP cannot tell: an answer without a length and without chunks ends where the connection does."""
+    upstream = await provide([until_eof(cut), Answer(text="done")])
+    gateway = await serve({"url": upstream.url, "attempts": 2})
+    assert (await gateway.client.ask()).json["choices"][0]["message"]["content"] == "done"
+    assert [attempt.kind for attempt in gateway.journal.failed] == [Kind.BAD_ANSWER]
+    assert "JSON is cut" in gateway.journal.failed[0].detail
+
+
+@pytest.mark.parametrize(
+    "whole", ["{}", "[1e400, NaN] \n", '{"a": "\\ud800"}', "\xef\xbb\xbf{}", "[" * 9999 + "]" * 9999]
+)
+async def test_whole_json_delimited_by_its_end_passes_however_odd_it_is(
+    whole: str, provide: Provide, serve: Serve
+) -> None:
+    gateway = await serve(await provide(until_eof(whole)))
+    reply = await gateway.client.ask()
+    assert (reply.status, reply.body) == (200, whole.encode("latin-1"))
+
+
+async def test_only_an_answer_that_its_end_delimits_is_parsed(provide: Provide, serve: Serve) -> None:
+    upstream = await provide([Fail(status=200, body='{"a": '), until_eof("{", "302 Found")])
+    gateway = await serve(upstream)
+    assert (await gateway.client.ask()).body == b'{"a": '
+    assert (await gateway.client.ask()).status == 302
+
+
 @pytest.mark.parametrize("size", [100_000, 5_000_000])
 async def test_a_big_json_answer_is_held_whole(size: int, provide: Provide, serve: Serve) -> None:
     half = Raw(

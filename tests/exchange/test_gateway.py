@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from hydrallm import __version__
 from hydrallm.app import ERROR_FORMATS, FORMATS
 from hydrallm.endpoints.base import BaseURL, Endpoint
+from hydrallm.errors import RequestError
 from hydrallm.exchange.access import Access
 from hydrallm.exchange.chain import Chain, Model
 from hydrallm.exchange.gateway import Gateway, Sources
@@ -20,12 +22,13 @@ from hydrallm.formats.base import ApiType
 from hydrallm.http.client import Client
 from hydrallm.http.dial import Route
 from hydrallm.http.server import Server
+from hydrallm.http.server_stream import ServerStream
 from hydrallm.policy.plan import Candidate, Clocks, Plan
 from hydrallm.telemetry.masking import Mask
 
 if TYPE_CHECKING:
     from tests.exchange.conftest import Gateway as Running
-    from tests.exchange.conftest import Provide, Serve
+    from tests.exchange.conftest import Journal, Provide, Serve
 
     from hydrallm.endpoints.base import Call
     from hydrallm.message import Request
@@ -114,12 +117,20 @@ async def test_a_request_is_served_by_the_models_of_its_type(provide: Provide, s
 async def test_a_request_of_a_type_that_the_chain_lacks_is_told_so(provide: Provide, serve: Serve) -> None:
     upstream = await provide()
     gateway = await serve(upstream, {"url": upstream.url, "type": "anthropic"})
-    for path in ("/model/x/converse", "/guardrail/x"):
-        reply = await gateway.client.ask(target=path)
-        assert reply.status == 404
-        assert "bedrock" in reply.json["message"]
-        assert "openai, anthropic" in reply.json["message"]
+    reply = await gateway.client.ask(target="/model/x/converse")
+    assert reply.status == 404
+    assert "bedrock" in reply.json["message"]
+    assert "openai, anthropic" in reply.json["message"]
     assert upstream.received == []
+
+
+async def test_a_relay_of_a_type_that_the_chain_lacks_goes_to_the_first_model(provide: Provide, serve: Serve) -> None:
+    anthropic, bedrock = await provide(), await provide()
+    gateway = await serve({"url": anthropic.url, "type": "anthropic"}, {"url": bedrock.url, "type": "bedrock"})
+    reply = await gateway.client.ask(None, "/v1/whatever", "GET")
+    assert reply.headers["x-hydrallm-endpoint"] == "e1"
+    assert [received.path for received in anthropic.received] == ["/v1/whatever"]
+    assert bedrock.received == []
 
 
 async def test_a_chain_of_one_type_serves_whatever_it_is_asked(provide: Provide, serve: Serve) -> None:
@@ -160,7 +171,76 @@ async def test_an_unknown_coding_is_415(gateway: Running) -> None:
 async def test_what_the_engine_refuses_has_the_shape_of_the_api_too(gateway: Running) -> None:
     reply = await gateway.ask(None, "/v1/responses", "GET", headers={"Upgrade": "websocket"})
     assert (reply.status, reply.json["error"]["code"]) == (426, "upgrade_refused")
-    assert reply.headers["x-hydrallm-request-id"]
+    record = await gateway.journal.ended()
+    assert (record.outcome, record.status) == ("refused", 426)
+    assert "upgrade" in record.detail.lower()
+    assert reply.headers["x-hydrallm-request-id"] == record.id
+
+
+async def test_what_is_no_http_is_recorded(gateway: Running) -> None:
+    gateway.client.writer.write(b"GIBBERISH\r\n\r\n")
+    reply = await asyncio.wait_for(gateway.client.reply(), 5)
+    record = await gateway.journal.ended()
+    assert (record.method, record.path, record.outcome, record.status) == ("", "", "refused", reply.status)
+    assert "malformed HTTP" in record.detail
+    assert reply.headers["x-hydrallm-request-id"] == record.id
+
+
+def head(identity: str) -> ServerStream:
+    """Return as much of a stream as a refusal looks at."""
+    stream = ServerStream(cast("Any", None), b"POST", [])
+    stream.path = b"/v1/messages"
+    stream.identity = identity
+    return stream
+
+
+async def test_a_refusal_without_an_exchange_is_recorded_with_what_is_known(gateway: Running) -> None:
+    by_hand = make_gateway(gateway.journal)
+    response = by_hand.refuse(RequestError(417, "no such expectation"), head(""))
+    assert response.status == 417
+    assert json.loads(response.body)["type"] == "error"  # the shape of /v1/messages
+    (record,) = gateway.journal.exchanges
+    assert (record.method, record.path, record.outcome) == ("POST", "/v1/messages", "refused")
+    assert (record.status, record.detail) == (417, "no such expectation")
+    assert dict(response.headers)[b"x-hydrallm-request-id"] == record.id.encode()
+
+
+async def test_a_refusal_inside_an_exchange_has_its_id_and_no_record_of_its_own(gateway: Running) -> None:
+    by_hand = make_gateway(gateway.journal)
+    response = by_hand.refuse(RequestError(408, "too slow"), head("the-exchange"))
+    assert dict(response.headers)[b"x-hydrallm-request-id"] == b"the-exchange"
+    assert json.loads(response.body)["type"] == "error"
+    assert gateway.journal.exchanges == []
+
+
+async def test_a_body_that_is_found_malformed_inside_its_exchange_is_that_ones_failure(gateway: Running) -> None:
+    head = b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+    gateway.client.writer.write(head + b"Expect: 100-continue\r\n\r\n")
+    assert (await asyncio.wait_for(gateway.client.head(), 5))[0] == 100  # so the exchange has begun
+    gateway.client.writer.write(b"rubbish\r\n")
+    reply = await asyncio.wait_for(gateway.client.reply(), 5)
+    assert (reply.status, reply.json["type"]) == (400, "error")
+    await gateway.ask(None, "/_hydra/health", "GET")
+    await gateway.journal.ended(2)
+    refused, _ = gateway.journal.exchanges
+    assert (refused.path, refused.outcome, refused.status) == ("/v1/messages", "refused", 400)
+    assert "malformed HTTP" in refused.detail
+    assert refused.id == reply.headers["x-hydrallm-request-id"]
+
+
+async def test_a_body_that_turns_out_malformed_is_recorded_once(provide: Provide, serve: Serve) -> None:
+    gateway = await serve(await provide(whole_requests=False))
+    gateway.client.writer.write(
+        b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\nrubbish\r\n"
+    )
+    reply = await asyncio.wait_for(gateway.client.reply(), 5)
+    assert (reply.status, reply.json["type"]) == (400, "error")
+    await gateway.ask(None, "/_hydra/health", "GET")
+    await gateway.journal.ended(2)
+    refused, health = gateway.journal.exchanges
+    assert (refused.path, refused.outcome, refused.status) == ("/v1/messages", "refused", 400)
+    assert refused.id == reply.headers["x-hydrallm-request-id"]
+    assert health.path == "/_hydra/health"
 
 
 # -- faults of our own -------------------------------------------------------------------------------------------------
@@ -175,18 +255,23 @@ class Broken:
         raise ZeroDivisionError("a bug")
 
 
-async def test_a_fault_of_our_own_is_a_500_and_is_recorded_as_that(gateway: Running) -> None:
+def make_gateway(journal: Journal) -> Gateway:
+    """Return a gateway that tells ``journal``, with one model of the API type above."""
     client = Client(Route("127.0.0.1", 9, b"127.0.0.1"))
     candidate = Candidate(1, 0.0, Clocks(1.0, 1.0, 1.0, 1.0))
     url = BaseURL("http", "127.0.0.1", 9, b"", b"127.0.0.1:9")
-    broken = Gateway(
+    return Gateway(
         chain=Chain([Model("m", Endpoint("e", url), Broken(), client, candidate)], Plan(())),
         access=Access(),
         paths=Paths(FORMATS, ERROR_FORMATS),
-        sink=gateway.journal,
+        sink=journal,
         mask=Mask([]),
         sources=Sources(lambda: datetime.datetime.now(datetime.UTC), lambda: 0.5, lambda: "an-id"),
     )
+
+
+async def test_a_fault_of_our_own_is_a_500_and_is_recorded_as_that(gateway: Running) -> None:
+    broken = make_gateway(gateway.journal)
     server = Server(broken, broken.refuse, broken.on_fault)
     ((_, port),) = await server.listen("127.0.0.1", 0)
     one: Any = type(gateway.client)
@@ -198,6 +283,8 @@ async def test_a_fault_of_our_own_is_a_500_and_is_recorded_as_that(gateway: Runn
     assert "ZeroDivisionError: a bug" in fault
     record = await gateway.journal.ended()
     assert (record.status, record.outcome) == (500, "fault")
+    assert reply.headers["x-hydrallm-request-id"] == record.id
+    assert len(gateway.journal.exchanges) == 1
     await asking.close()
     server.abort()
 

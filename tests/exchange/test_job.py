@@ -59,13 +59,67 @@ async def test_a_json_answer_that_is_cut_is_asked_for_again(provide: Provide, se
     assert (await gateway.client.ask(None, "/v1/models", "GET")).json["object"] == "list"
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 418])
-async def test_a_refusal_is_an_answer_whoevers_key_it_was(status: int, provide: Provide, serve: Serve) -> None:
+async def test_a_list_that_its_end_cuts_is_asked_for_again(provide: Provide, serve: Serve) -> None:
+    cut = Raw(data='HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{"object": "li')
+    gateway = await serve({"url": (await provide([cut, Answer()])).url, "attempts": 2})
+    assert (await gateway.client.ask(None, "/v1/models", "GET")).json["object"] == "list"
+
+
+async def test_compressed_json_delimited_by_its_end_is_not_taken_for_a_cut_one(provide: Provide, serve: Serve) -> None:
+    answer = gzip.compress(b"{}")
+    head = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-type: application/json\r\n\r\n"
+    gateway = await serve(await provide(Raw(data=head + answer.decode("latin-1"))))
+    assert (await gateway.client.ask(None, "/v1/models", "GET")).body == answer
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_what_may_be_asked_twice_is_tried_again_cycle_by_cycle(
+    method: str, provide: Provide, serve: Serve
+) -> None:
+    upstream = await provide([Fail(status=503), Fail(status=503), Answer()])
+    gateway = await serve(upstream, max_cycles=3)
+    reply = await gateway.client.ask(None, "/v1/models", method)
+    assert (reply.status, reply.headers["x-hydrallm-attempts"]) == (200, "3")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [400, 404, 418])
+async def test_a_refusal_is_an_answer_whoevers_key_it_was(
+    status: int, method: str, provide: Provide, serve: Serve
+) -> None:
     upstream = await provide(Fail(status=status, body="no"))
-    gateway = await serve({"url": upstream.url, "attempts": 3, "api_key": "k-our-secret"})
-    reply = await gateway.client.ask(None, "/v1/models/unknown", "GET")
+    gateway = await serve({"url": upstream.url, "attempts": 3, "api_key": "k-our-secret"}, max_cycles=3)
+    reply = await gateway.client.ask(None, "/v1/models/unknown", method)
     assert (reply.status, reply.body) == (status, b"no")
     assert len(upstream.received) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(("status", "kind"), [(401, "misconfigured"), (402, "quota"), (403, "misconfigured")])
+async def test_a_refusal_of_our_key_is_not_the_clients(
+    status: int, kind: str, method: str, provide: Provide, serve: Serve
+) -> None:
+    upstream = await provide(Fail(status=status, body="your key k-our-secret is no good"))
+    gateway = await serve({"url": upstream.url, "attempts": 3, "api_key": "k-our-secret"}, max_cycles=3)
+    reply = await gateway.client.ask(None, "/v1/files", method)
+    assert (reply.status, reply.json["error"]["code"]) == (502, f"upstream_{kind}")
+    assert f"e1/m1 {kind} {status}" in reply.json["error"]["message"]
+    assert b"k-our-secret" not in reply.body
+    assert reply.headers["x-should-retry"] == "false"
+    assert len(upstream.received) == 1
+    assert [attempt.loud for attempt in gateway.journal.failed] == [True]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [401, 402, 403])
+async def test_a_refusal_of_the_clients_key_is_the_clients(
+    status: int, method: str, provide: Provide, serve: Serve
+) -> None:
+    upstream = await provide(Fail(status=status, body="no"))
+    gateway = await serve({"url": upstream.url, "attempts": 3})
+    reply = await gateway.client.ask(None, "/v1/files", method, headers={"Authorization": "Bearer the-clients"})
+    assert (reply.status, reply.body) == (status, b"no")
+    assert gateway.journal.failed == []
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -96,14 +150,14 @@ async def test_an_upstreams_error_passes_if_it_must_not_be_tried_again(
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_without_a_connection_everything_is_tried_again(method: str, provide: Provide, serve: Serve) -> None:
-    upstream = await provide()
+    upstream = await provide(Fail(status=201, body="made"))
     await upstream.stop()
-    gateway = await serve({"url": upstream.url, "attempts": 200, "interval": "20ms"})
+    gateway = await serve({"url": upstream.url, "attempts": 1, "interval": "20ms"}, max_cycles=200)
     asking = asyncio.create_task(gateway.client.ask(b"a body", "/v1/embeddings", method))
     assert (await gateway.journal.first_failure()).kind is Kind.UNREACHABLE
     await upstream.start()
     reply = await asking
-    assert reply.status == 200 or method == "GET"
+    assert (reply.status, reply.body) == (201, b"made")
     assert [received.body for received in upstream.received] == [b"a body"]
 
 
@@ -178,17 +232,54 @@ async def test_an_upload_that_the_upstream_does_not_read_is_not_buffered(serve: 
     assert 0 < sent < UPLOAD
 
 
-async def test_a_chunked_upload_stays_chunked(provide: Provide, serve: Serve) -> None:
-    upstream = await provide(Fail(status=201, body="made"))
-    gateway = await serve(upstream)
-    gateway.client.writer.write(
-        b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-        b"3;ext=1\r\nabc\r\n4\r\ndefg\r\n0\r\nTrailer: x\r\n\r\n"
-    )
-    reply = await gateway.client.reply()
+async def test_a_chunked_upload_streams_and_stays_chunked(serve: Serve) -> None:
+    begun = asyncio.Event()
+    got = b""
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal got
+        assert b"\r\ntransfer-encoding: chunked\r\n" in await reader.readuntil(b"\r\n\r\n")
+        got = await reader.readuntil(b"abc\r\n")
+        begun.set()
+        got += await reader.readuntil(b"0\r\n\r\n")
+        writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: 4\r\n\r\nmade")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(upstream, "127.0.0.1")
+    async with server:
+        gateway = await serve({"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"})
+        writer = gateway.client.writer
+        writer.write(b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"3;ext=1\r\nabc\r\n")
+        await asyncio.wait_for(begun.wait(), 5)
+        writer.write(b"4\r\ndefg\r\n0\r\nTrailer: x\r\n\r\n")
+        reply = await asyncio.wait_for(gateway.client.reply(), 5)
     assert (reply.status, reply.body) == (201, b"made")
-    assert upstream.received[0].body == b"abcdefg"
-    assert (b"transfer-encoding", b"chunked") in upstream.received[0].headers
+    assert got == b"3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [2, 1 << 20])
+async def test_small_bodies_share_a_connection(size: int, provide: Provide, serve: Serve) -> None:
+    upstream = await provide()
+    gateway = await serve(upstream)
+    body = b"x" * size
+    for _ in range(20):
+        assert (await gateway.client.ask(body, "/v1/embeddings")).status == 200
+    assert [received.body == body for received in upstream.received] == [True] * 20
+    assert upstream.connections == 1
+
+
+async def test_a_chunked_body_that_is_there_already_is_not_streamed(provide: Provide, serve: Serve) -> None:
+    upstream = await provide()
+    gateway = await serve(upstream)
+    for _ in range(3):
+        gateway.client.writer.write(
+            b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+        )
+        assert (await gateway.client.reply()).status == 200
+    assert [received.body for received in upstream.received] == [b"{}"] * 3
+    assert upstream.connections == 1
 
 
 async def test_an_answer_that_comes_before_the_upload_has_ended_passes(serve: Serve) -> None:

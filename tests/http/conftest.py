@@ -164,6 +164,7 @@ class Site:
         faults: what its handler raised unexpectedly.
         served: the requests that reached the handler.
         refused: what the server itself refused.
+        subjects: the requests that were refused, in the same order; None where there was no complete head.
     """
 
     until = staticmethod(until)
@@ -172,6 +173,7 @@ class Site:
         self.faults: list[BaseException | None] = []
         self.served: list[ServerStream] = []
         self.refused: list[RequestError] = []
+        self.subjects: list[ServerStream | None] = []
         self.port = 0
         self._handler = handler
         self._broken: Exception | None = None
@@ -183,6 +185,7 @@ class Site:
 
     def _refuse(self, error: RequestError, stream: ServerStream | None) -> Response:
         self.refused.append(error)
+        self.subjects.append(stream)
         if self._broken is not None:
             raise self._broken
         return Response(error.status, [(b"content-type", b"text/plain")], str(error).encode())

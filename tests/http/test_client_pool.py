@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hydrallm.errors import CutError, RemoteProtocolError, UpstreamError
+from hydrallm.http.client import STALE_WINDOW
 from hydrallm.message import Request
 
 if TYPE_CHECKING:
@@ -154,6 +155,23 @@ async def test_a_fresh_connection_is_not_tried_twice(upstreams: Upstreams) -> No
     assert upstream.accepted == 1
 
 
+@pytest.mark.asyncio(loop_factories=["uvloop"])
+async def test_a_connection_that_ends_after_a_while_was_not_stale(upstreams: Upstreams) -> None:
+    """The upstream had the request, and may have worked on it."""
+
+    async def script(call: Call) -> None:
+        await call.request()
+        await call.send(OK)
+        await call.request()
+        await asyncio.sleep(STALE_WINDOW + 0.1)  # what is tested is the silence before the end
+
+    upstream, client = await upstreams(script)
+    assert await fetch(client, POST) == b"hello"
+    with pytest.raises(CutError, match="before it answered"):
+        await fetch(client, POST)
+    assert upstream.accepted == 1
+
+
 async def test_the_second_try_is_the_last(upstreams: Upstreams) -> None:
     async def script(call: Call) -> None:
         await call.request()
@@ -244,6 +262,27 @@ async def test_an_answer_that_is_complete_but_not_taken_does_not(upstreams: Upst
         await upstream.until(partial(attrgetter("complete"), stream))
         stream.close()
     assert upstream.accepted == 1
+
+
+async def test_what_is_taken_late_of_one_answer_does_not_disturb_the_next(upstreams: Upstreams) -> None:
+    """Both came over one connection, whose reading is paused for the second."""
+
+    async def script(call: Call) -> None:
+        await call.head()
+        await call.send(OK)
+        await call.head()
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 30000000\r\n\r\n" + b"x" * 30_000_000)
+
+    upstream, client = await upstreams(script)
+    first = await ask(client)
+    await upstream.until(lambda: first.complete)
+    second = await ask(client)
+    [connection] = client.connections
+    await upstream.until(lambda: connection.reading_paused)
+    assert await first.chunk() == b"hello"
+    assert connection.reading_paused
+    first.close()
+    second.close()
 
 
 @pytest.mark.parametrize("phase", ["head", "body"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import sys
 import tracemalloc
@@ -12,6 +13,7 @@ import pytest
 
 from hydrallm.errors import RequestError
 from hydrallm.http.limits import Limits
+from hydrallm.http.server_stream import DECODE_STEP
 from hydrallm.message import Response, header
 
 if TYPE_CHECKING:
@@ -113,3 +115,32 @@ async def test_a_damaged_body_is_refused(data: bytes, serve: Serve, connect: Con
     reply = await post(serve, connect, "gzip", data)
     assert (reply.status, reply.headers["connection"]) == (400, "close")
     assert reply.body.startswith(b"the request body is not valid gzip: ")
+
+
+async def test_a_large_body_is_decoded_in_steps_between_which_others_have_their_turn(
+    serve: Serve, connect: Connect
+) -> None:
+    size = 10 * DECODE_STEP
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async def handler(stream: ServerStream) -> None:
+        nonlocal turns
+        counting = asyncio.ensure_future(count())
+        await site.until(lambda: stream.complete)
+        turns = 0
+        body = await stream.decoded_body(b"gzip")
+        counting.cancel()
+        stream.respond(Response(200, [], b"%d" % len(body)))
+
+    data = gzip.compress(bytes(size))
+    site = await serve(handler)
+    peer = await connect(site.port)
+    reply = await peer.ask(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
+    assert reply.body == b"%d" % size
+    assert turns >= 9

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hydrallm.http.limits import Limits
+from hydrallm.http.server_stream import HIGH_WATER
 from hydrallm.message import Response
 
 if TYPE_CHECKING:
@@ -78,6 +79,26 @@ async def test_a_handler_that_does_not_read_pauses_the_client(serve: Serve, conn
     go_on.set()
     await uploading
     assert (await peer.reply()).body == b"60000000"
+
+
+async def test_a_body_that_ends_while_it_is_not_read_leaves_the_connection_usable(
+    serve: Serve, connect: Connect
+) -> None:
+    """Its last read both fills what is held of it and completes it."""
+    go_on = asyncio.Event()
+
+    async def handler(stream: ServerStream) -> None:
+        await go_on.wait()
+        stream.respond(Response(200, [], b"%d" % len(await stream.body())))
+
+    site = await serve(handler)
+    peer = await connect(site.port)
+    size = HIGH_WATER + 20_000
+    await peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+    await site.until(lambda: site.served and site.served[0].complete)
+    go_on.set()
+    assert (await peer.reply()).body == b"%d" % size
+    assert (await asyncio.wait_for(peer.ask(GET), 5)).body == b"0"
 
 
 async def test_a_body_read_in_small_steps_comes_whole(serve: Serve, connect: Connect) -> None:

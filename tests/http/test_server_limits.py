@@ -209,3 +209,44 @@ async def test_an_answer_without_a_look_at_the_body_closes(serve: Serve, connect
     reply = await peer.ask(EXPECTING % 5)
     assert (reply.interim, reply.status, reply.headers["connection"]) == ([], 401, "close")
     assert await peer.ending() == (b"", "fin")
+
+
+# -- what a refusal is about -----------------------------------------------------------------------------------------
+
+REFUSED = {
+    "no Host": (400, b"GET /p?q HTTP/1.1\r\nA: b\r\n\r\n"),
+    "an upgrade": (426, b"GET /p?q HTTP/1.1\r\nHost: x\r\nA: b\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"),
+    "an expectation": (417, b"GET /p?q HTTP/1.1\r\nHost: x\r\nA: b\r\nExpect: cake\r\n\r\n"),
+    "a transfer coding": (400, b"POST /p?q HTTP/1.1\r\nHost: x\r\nA: b\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"),
+    "many headers": (431, b"GET /p?q HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 30 + b"\r\n"),
+    "a large head": (431, b"GET /p?q HTTP/1.1\r\nHost: x\r\nA: b\r\nX: %b\r\n\r\n" % (b"x" * 2000)),
+    "a malformed body": (
+        400,
+        b"POST /p?q HTTP/1.1\r\nHost: x\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX",
+    ),
+}
+
+
+@pytest.mark.parametrize("before", [0, 2])
+@pytest.mark.parametrize("case", REFUSED)
+async def test_a_refusal_names_the_request_it_is_about(case: str, before: int, site: Site, connect: Connect) -> None:
+    status, data = REFUSED[case]
+    peer = await connect(site.port)
+    await peer.send(b"GET /before HTTP/1.1\r\nHost: x\r\n\r\n" * before + data)
+    replies = [(await peer.reply()).status for _ in range(before + 1)]
+    assert replies == [200] * before + [status]
+    [subject] = site.subjects
+    assert subject is not None
+    assert (subject.path, subject.query) == (b"/p", b"q")
+    assert (b"a", b"b") in subject.headers
+
+
+@pytest.mark.parametrize("before", [0, 2])
+@pytest.mark.parametrize("data", [b"nonsense\r\n\r\n", b"GET /p HTTP/1.1\r\nA b\r\n\r\n"])
+async def test_a_refusal_of_what_has_no_complete_head_is_about_no_request(
+    data: bytes, before: int, site: Site, connect: Connect
+) -> None:
+    peer = await connect(site.port)
+    await peer.send(b"POST /before HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab" * before + data)
+    assert [(await peer.reply()).status for _ in range(before + 1)] == [200] * before + [400]
+    assert site.subjects == [None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -99,6 +100,7 @@ async def test_a_body_that_trickles_is_refused(framing: bytes, serve: Serve, con
     await peer.ending()
     await task
     assert (site.served[0].ended_by, site.served[0].status) == (Ending.REFUSED, 408)
+    assert site.subjects == site.served
 
 
 async def test_a_body_that_stalls_inside_an_answer_cuts_the_answer(serve: Serve, connect: Connect) -> None:
@@ -187,6 +189,39 @@ async def test_a_client_that_does_not_take_its_last_answer_is_dropped(serve: Ser
     await peer.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     await site.until(lambda: site.served)
     await site.until(lambda: not site.server.connections)
+
+
+@pytest.mark.parametrize("header", [b"", b"Connection: close\r\n"], ids=["kept-alive", "closing"])
+async def test_a_client_that_takes_its_answer_slowly_but_steadily_gets_all_of_it(
+    header: bytes, serve: Serve, connect: Connect
+) -> None:
+    """The transport does not speak up before most has been taken, which is long after the limit."""
+    size = 1_500_000
+
+    async def handler(stream: ServerStream) -> None:
+        stream.respond(Response(200, [], b"x" * size))
+        await stream.drain()
+
+    site = await serve(handler, QUICK)
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+    sock.connect(("127.0.0.1", site.port))
+    sock.setblocking(False)
+    peer = await connect(0, sock=sock, limit=8192)
+    await site.until(lambda: site.server.connections)
+    [connection] = site.server.connections
+    assert connection._transport is not None  # noqa: SLF001 - only to make the kernel's buffer small
+    theirs = connection._transport.get_extra_info("socket")  # noqa: SLF001 - as above
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32768)
+    clock = Clock()
+    await peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n%b\r\n" % header)
+    await peer.reader.readuntil(b"\r\n\r\n")
+    taken = 0
+    while taken < size and (data := await peer.reader.read(65536)):
+        taken += len(data)
+        await asyncio.sleep(0.02)  # what is tested is slowness
+    assert taken == size
+    assert clock.seconds > 2 * QUICK.write_timeout
 
 
 async def test_a_fault_in_one_look_does_not_end_the_looking(serve: Serve, connect: Connect) -> None:

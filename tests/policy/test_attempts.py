@@ -250,7 +250,6 @@ def test_a_retired_model_is_left_out_of_further_cycles(playbook: MakePlaybook) -
         (Kind.SERVER, Kind.MISCONFIGURED, 1),
         (Kind.SERVER, Kind.QUOTA, 1),
         (Kind.QUOTA, Kind.SERVER, 2),
-        (Kind.MISCONFIGURED, Kind.MISCONFIGURED, 2),
     ],
 )
 def test_the_most_useful_error_is_shown_and_of_equals_the_last(
@@ -276,6 +275,26 @@ def test_an_error_that_came_is_shown_rather_than_one_that_did_not(playbook: Make
         << Try(2, B, 33.0)
         >> AttemptFailed(2, Kind.CUT, 2.0)
         << GiveUp(Kind.SERVER, 1, spent=True)
+    )
+
+
+@pytest.mark.parametrize("about_our_key", [Kind.QUOTA, Kind.MISCONFIGURED])
+def test_a_word_about_our_key_is_never_shown(about_our_key: Kind, playbook: MakePlaybook) -> None:
+    assert (
+        playbook(1, 1)
+        >> Started(0.0, stream=False)
+        << Try(1, A, 32.0)
+        >> AttemptFailed(1, about_our_key, 1.0, answered=True)
+        << Try(2, B, 33.0)
+        >> AttemptFailed(2, Kind.SLOW_START, 33.0)
+        << GiveUp(Kind.SLOW_START, None, spent=True)
+    )
+    assert (
+        playbook(1)
+        >> Started(0.0, stream=False)
+        << Try(1, A, 32.0)
+        >> AttemptFailed(1, about_our_key, 1.0, answered=True)
+        << GiveUp(about_our_key, None, spent=True)
     )
 
 
@@ -325,7 +344,7 @@ def test_an_unsafe_request_is_made_again_while_no_connection_was_made(playbook: 
     )
 
 
-@pytest.mark.parametrize("kind", sorted(set(Kind) - {Kind.UNREACHABLE, Kind.TLS}))
+@pytest.mark.parametrize("kind", sorted({Kind.UNREACHABLE, Kind.TLS, Kind.QUOTA, Kind.MISCONFIGURED} ^ set(Kind)))
 def test_an_unsafe_request_that_may_have_arrived_is_not_made_again(kind: Kind, playbook: MakePlaybook) -> None:
     begun = playbook(3, max_cycles=10, rules=UNSAFE_RULES)
     assert (
@@ -341,4 +360,15 @@ def test_an_unsafe_request_that_may_have_arrived_is_not_made_again(kind: Kind, p
         << Try(1, A, 32.0)
         >> AttemptFailed(1, kind, 1.0, answered=True)
         << Deliver(1)
+    )
+
+
+@pytest.mark.parametrize("kind", HOPELESS)
+def test_an_unsafe_request_that_a_person_must_mend_is_given_up(kind: Kind, playbook: MakePlaybook) -> None:
+    assert (
+        playbook(3, max_cycles=10, rules=UNSAFE_RULES)
+        >> Started(0.0, stream=False)
+        << Try(1, A, 32.0)
+        >> AttemptFailed(1, kind, 1.0, answered=kind is not Kind.TLS)
+        << GiveUp(kind, None, spent=True)
     )

@@ -44,8 +44,13 @@ def test_every_kind_has_a_rule() -> None:
 
 
 def test_what_the_proxy_must_not_do_twice_is_tried_again_only_without_a_connection() -> None:
-    again = {kind for kind, rule in UNSAFE_RULES.items() if rule.next is not Next.RETURN}
-    assert again == {Kind.UNREACHABLE, Kind.TLS}
+    again = {kind for kind, rule in UNSAFE_RULES.items() if rule.next is not Next.RETURN and rule.returns}
+    assert again == {Kind.UNREACHABLE}
+
+
+def test_what_a_person_has_to_mend_is_that_for_any_request() -> None:
+    loud = {kind for kind, rule in RULES.items() if rule.loud}
+    assert {kind: UNSAFE_RULES[kind] for kind in loud} == {kind: RULES[kind] for kind in loud}
 
 
 def test_what_a_person_has_to_mend_is_loud_and_time_does_not_heal_it() -> None:
@@ -54,9 +59,8 @@ def test_what_a_person_has_to_mend_is_loud_and_time_does_not_heal_it() -> None:
     assert {kind for kind, rule in RULES.items() if not rule.returns} == loud | {Kind.SLOW_START}
 
 
-def test_what_an_upstream_says_about_our_key_is_the_least_useful_to_the_client() -> None:
-    least = min(rule.rank for rule in RULES.values())
-    assert {kind for kind, rule in RULES.items() if rule.rank == least} == {Kind.QUOTA, Kind.MISCONFIGURED}
+def test_what_an_upstream_says_about_our_key_is_not_for_the_client() -> None:
+    assert {kind for kind, rule in RULES.items() if rule.rank == 0} == {Kind.QUOTA, Kind.MISCONFIGURED}
 
 
 def test_the_tables_cannot_be_changed_by_accident() -> None:

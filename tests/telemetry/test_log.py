@@ -279,6 +279,12 @@ def test_an_exchange_without_attempts_is_one_line_too() -> None:
     assert lines(stream)[0]["message"] == "POST /v1/chat/completions 421 refused: a foreign Host"
 
 
+def test_what_was_no_http_is_one_line_too() -> None:
+    stream = io.StringIO()
+    log(stream).exchange_ended(exchange(method="", path="", attempts=[], outcome="refused", status=400, detail="why"))
+    assert lines(stream)[0]["message"] == "400 refused: why"
+
+
 def test_at_debug_an_upstream_request_is_shown_without_what_may_be_a_credential() -> None:
     stream = io.StringIO()
     request = Request(b"POST", b"/v1/x?api_key=unknown-to-us", [(b"authorization", b"Token unknown-to-us")], b"{}")

@@ -6,23 +6,27 @@ Each command file exports a click command named ``command``. What is common to a
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
+
+from hydrallm.errors import HydraError
 
 
 def config_path(option: str | Path | None) -> Path:
     """Return the config file: the one that was asked for, else ``.config/hydrallm/config.toml`` in the home folder.
 
     The home folder is ``%USERPROFILE%`` on Windows, ``$HOME`` elsewhere.
+
+    Raises:
+        HydraError: there is no home folder.
     """
     if option is not None and str(option):
         return Path(option)
     try:
         home = Path.home()
     except RuntimeError:  # no HOME, and no entry in the user database: a bare container
-        home = Path(os.curdir)
+        raise HydraError("there is no home folder to find the config in: set HOME, or name it with --config") from None
     return home / ".config" / "hydrallm" / "config.toml"
 
 
@@ -30,9 +34,14 @@ class GlobalOptions(msgspec.Struct):
     """The options that every command takes, before its name or after it.
 
     Attributes:
-        config: the config file.
+        named: the config file that was asked for, or None.
         log_level: the log level to use instead of the config's, or None.
     """
 
-    config: Path = msgspec.field(default_factory=lambda: config_path(None))
+    named: Path | None = None
     log_level: str | None = None
+
+    @property
+    def config(self) -> Path:
+        """The config file."""
+        return config_path(self.named)

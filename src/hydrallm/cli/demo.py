@@ -9,8 +9,10 @@ records, the answers and their ``x-hydrallm-*`` headers from the wire.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -79,6 +81,7 @@ def command(ctx: click.Context, *, once: bool, port: int) -> None:
     On a terminal it then goes on serving, so that you can try it with curl.
     """
     stay = not once and sys.stdout.isatty() and sys.stdin.isatty()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to end as by Ctrl-C: tidily
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         answered = runner.run(_demo(port, stay=stay))
     ctx.exit(0 if answered else 1)
@@ -103,7 +106,8 @@ async def _demo(port: int, *, stay: bool) -> bool:
                 _introduce(console, path, bound)
                 answered = await Show(console, narrator, bound).run()
                 if stay:
-                    await _stay(console, narrator, bound)
+                    with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is how this ends
+                        await _stay(console, narrator, bound)
             finally:
                 await app.stop()
     return answered
@@ -124,8 +128,9 @@ def _introduce(console: Console, path: Path, port: int) -> None:
 
 async def _stay(console: Console, narrator: Narrator, port: int) -> None:
     body = '{"model": "any", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}'
+    url = f"http://127.0.0.1:{port}/v1/chat/completions"
     console.print("\nStill serving; every fourth attempt at shaky succeeds. Try it, and stop it with Ctrl-C:\n")
-    console.print(f"  curl -N http://127.0.0.1:{port}/v1/chat/completions -d '{body}'\n", markup=False)
+    console.print(f"  curl -N {url} -H 'content-type: application/json' -d '{body}'\n", markup=False)
     while True:
         console.print(await narrator.ends.get())
 

@@ -7,6 +7,7 @@ line is wrong, 130 interrupted.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ LOG_LEVELS = ("debug", "info", "warn", "error")
 def _set_config(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
     options = ctx.ensure_object(GlobalOptions)
     if value is not None:
-        options.config = config_path(value)
+        options.named = config_path(value)
 
 
 def _set_log_level(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
@@ -135,23 +136,28 @@ def hydrallm(ctx: click.Context, host: str | None, port: int | None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line ``arguments`` and return the exit code; messages go to standard error."""
+    code: Any
     try:
-        code: Any = hydrallm.main(args=list(arguments), prog_name="hydrallm", standalone_mode=False)
+        code = hydrallm.main(args=list(arguments), prog_name="hydrallm", standalone_mode=False)
     except click.UsageError as error:
         error.show()
-        return error.exit_code
+        code = error.exit_code
     except click.ClickException as error:
         _complain(error.format_message())
-        return error.exit_code
+        code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        code = 130
     except ConfigError as error:
         for problem in error.problems:
             _complain(str(problem))
-        return 2
+        code = 2
     except HydraError as error:
         _complain(str(error))
-        return 1
+        code = 1
+    except OSError as error:  # standard output, mostly: a full disk, a closed pipe
+        _complain(f"cannot write: {error.strerror or error}")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would try it once more as it ends
+        code = 1
     return code if isinstance(code, int) else 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -20,8 +21,14 @@ def command(options: GlobalOptions, host: str | None, port: int | None) -> None:
     """Start the proxy and run until it is stopped (Ctrl-C or SIGTERM)."""
     from hydrallm import app
     from hydrallm.config.load import load
+    from hydrallm.telemetry.writer import BackgroundWriter
 
     settings = load(options.config, os.environ, host=host, port=port)
-    log = app.make_log(settings, options.log_level)
-    with asyncio.Runner(loop_factory=app.loop_factory()) as runner:
-        runner.run(app.serve(settings, log, os.environ))
+    descriptor = os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno()
+    writer = BackgroundWriter(descriptor)
+    log = app.make_log(settings, writer, options.log_level)
+    try:
+        with asyncio.Runner(loop_factory=app.loop_factory()) as runner:
+            runner.run(app.serve(settings, log, os.environ))
+    finally:
+        writer.close()

@@ -43,7 +43,10 @@ class Key(msgspec.Struct, frozen=True):
 class ServerTable(msgspec.Struct, frozen=True):
     """``[server]``: where clients connect, and who may."""
 
-    host: Annotated[str, Key(values.HOST, "127.0.0.1", "Address to listen on; `0.0.0.0` is every IPv4 address.")]
+    host: Annotated[
+        str,
+        Key(values.HOST, "127.0.0.1", "Address to listen on; `0.0.0.0`: all of IPv4, `::`: all of IPv6."),
+    ]
     port: Annotated[int, Key(values.PORT, 8080, "Port to listen on.")]
     read_timeout: Annotated[float, Key(values.DURATION, "60s", "Patience with a slow request; see below.")]
     write_timeout: Annotated[float, Key(values.DURATION, "10m", "Longest time that a client may not read its answer.")]

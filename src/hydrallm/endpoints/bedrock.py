@@ -51,6 +51,8 @@ class Bedrock:
         headers = request_headers(endpoint, call, own)
         request = Request(call.method, request_target(endpoint, call.path, call.query), headers, call.body)
         if isinstance(credential, AwsKeys):
+            if any(name == b"authorization" for name, _ in endpoint.headers):
+                return request  # the config wins, as in every header
             headers += sigv4.sign(request, endpoint.url.authority, credential, SERVICE, now)
         elif isinstance(credential, ClientCredential):
             headers[:] = [pair for pair in headers if not _is_signature(pair)]

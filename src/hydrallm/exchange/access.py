@@ -1,9 +1,11 @@
 """Who may ask.
 
 A proxy on a local port that holds API keys is a target for any web page that its user visits: a page can send requests
-to ``127.0.0.1``, and by DNS rebinding even read the answers. A browser cannot lie about two headers, though. Host names
-the site that the page believes to talk to, so a foreign Host is refused; Origin names the page itself, so a foreign
-Origin is refused. Both rules end when clients have to show a key, which a page does not have.
+to ``127.0.0.1``, and by DNS rebinding even read the answers. About three headers, though, a browser cannot lie. Host
+names the site that the page believes to talk to, so a foreign Host is refused; Origin names the page itself, so a
+foreign Origin is refused. What a page merely embeds, such as an image, is fetched without Origin, and Sec-Fetch-Site
+says that it is cross-site (https://www.w3.org/TR/fetch-metadata/). These rules end when clients have to show a key,
+which a page does not have.
 
 A listener that other machines can reach, but that asks for no key, would give its keys' credit away: it starts, and
 answers only peers on this machine until the config says what is meant.
@@ -64,7 +66,7 @@ class Access:
         """Check where a request comes from.
 
         Raises:
-            RequestError: 421 for a foreign Host, 403 for a foreign Origin or a peer on another machine.
+            RequestError: 421 for a foreign Host, 403 for a page of another site or a peer on another machine.
         """
         if self._keys:
             return
@@ -79,6 +81,12 @@ class Access:
         origin = header(stream.headers, b"origin")
         if origin is not None:
             self._check_origin(origin)
+        elif header(stream.headers, b"sec-fetch-site") == b"cross-site":
+            raise RequestError(
+                403,
+                "requests that a web page of another site makes are refused: open the address yourself, or set "
+                "server.client_keys",
+            )
 
     def check_key(self, headers: Headers) -> None:
         """Check that the client shows one of the keys, if any are asked for.

@@ -6,7 +6,10 @@ and compresses all the same, or something between us and it does.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from hydrallm.errors import RemoteProtocolError
 from hydrallm.http.decoding import Decoder, DecodingError, decoder
@@ -55,6 +58,22 @@ class Answer:
         """Bytes of the whole body, where the upstream announced them."""
         return None if self.decoded else self.upstream.length
 
+    def is_cut_json(self, body: bytes) -> bool:
+        """Return whether ``body``, all that came, says it is JSON and does not parse.
+
+        A body that only the end of the connection delimits is complete for HTTP wherever that comes (RFC 9112 section
+        8), so there this is the one sign that something is missing.
+        """
+        if not (self.complete and self.is_json):
+            return False
+        if not self.decoded and header(self.upstream.headers, b"content-encoding") is not None:
+            return False  # passed on as it is
+        try:
+            msgspec.json.decode(body, type=msgspec.Raw)
+        except (msgspec.DecodeError, RecursionError):
+            return not _parses(body)
+        return False
+
     async def chunk(self) -> bytes:
         """Return the next piece of the body; empty at its end.
 
@@ -93,3 +112,14 @@ class Answer:
     def close(self) -> None:
         """Let go of it, complete or not."""
         self.upstream.close()
+
+
+def _parses(body: bytes) -> bool:
+    """Return whether ``body`` is JSON for a parser that minds less: NaN, lone surrogates and a byte order mark pass."""
+    try:
+        json.loads(body)
+    except RecursionError:
+        return True  # too deep to tell
+    except ValueError:
+        return False
+    return True

@@ -2,7 +2,8 @@
 
 A chain may mix API types. A request is served by the models of its own type, in the order of the chain; this
 selection is a *lane*. A chain of one type serves every request with it, whatever its path looks like: providers offer
-each other's paths (an Anthropic endpoint with ``/v1/chat/completions``), and only they know.
+each other's paths (an Anthropic endpoint with ``/v1/chat/completions``), and only they know. The type of a relayed
+request is a guess, so where the chain has no lane of that type, the first model's lane serves it.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Lane:
     def __init__(self, models: tuple[Model, ...], template: Plan) -> None:
         self.models = models
         self.plan = msgspec.structs.replace(template, candidates=tuple([model.candidate for model in models]))
-        first = msgspec.structs.replace(template, candidates=(models[0].candidate,), max_cycles=1)
+        first = msgspec.structs.replace(template, candidates=(models[0].candidate,))
         self.safe_relay = msgspec.structs.replace(first, rules=RULES)
         self.unsafe_relay = msgspec.structs.replace(first, rules=UNSAFE_RULES)
 
@@ -76,6 +77,9 @@ class Chain:
     Args:
         models: at least one, in order.
         template: a plan whose candidates are filled in.
+
+    Attributes:
+        first: the lane of the first model.
     """
 
     def __init__(self, models: Iterable[Model], template: Plan) -> None:
@@ -83,7 +87,8 @@ class Chain:
         for model in models:
             by_type.setdefault(model.api.api_type, []).append(model)
         self._lanes = {api_type: Lane(tuple(members), template) for api_type, members in by_type.items()}
-        self._only = next(iter(self._lanes.values())) if len(self._lanes) == 1 else None
+        self.first = next(iter(self._lanes.values()))
+        self._only = self.first if len(self._lanes) == 1 else None
 
     def lane(self, api_type: ApiType) -> Lane | None:
         """Return the models for a request of ``api_type``; None if the chain has none."""

@@ -22,7 +22,7 @@ from hydrallm.errors import (
     UpstreamError,
 )
 from hydrallm.exchange.answer import Answer
-from hydrallm.exchange.verdict import OWN_FAULT, RETRY_HEADERS, retry_headers, verdict
+from hydrallm.exchange.verdict import RETRY_HEADERS, retry_headers, verdict
 from hydrallm.formats.base import ApiError
 from hydrallm.message import Headers, Response
 from hydrallm.policy.attempts import (
@@ -190,6 +190,9 @@ class Exchange:
         if job.generation and not self._held and answer.complete and upstream.status < 300:
             attempt.detail = "the answer's body is empty"
             return AttemptFailed(command.attempt, Kind.BAD_ANSWER, self._gateway.loop.time())
+        if upstream.to_eof and upstream.status < 300 and answer.is_cut_json(self._held):
+            attempt.detail = "the answer's JSON is cut"
+            return AttemptFailed(command.attempt, Kind.BAD_ANSWER, self._gateway.loop.time())
         return ContentSeen(command.attempt)
 
     async def _hold(self, answer: Answer) -> bytes:
@@ -203,7 +206,11 @@ class Exchange:
     async def _keep_error(
         self, command: Try, kind: Kind, model: Model, attempt: AttemptRecord
     ) -> ContentSeen | AttemptFailed:
-        """Read an error response and keep it."""
+        """Read an error response and keep it.
+
+        Raises:
+            UpstreamError: the body of a client's error did not arrive. Of any other error the status has said enough.
+        """
         answer = self._answer
         assert answer is not None  # noqa: S101 - set by the caller
         asked = retry_after(answer.upstream.headers, self._gateway.sources.now())
@@ -211,11 +218,13 @@ class Exchange:
         try:
             body = await answer.gather(HOLD_LIMIT)
             if not answer.complete:
-                raise RemoteProtocolError(f"it is over {HOLD_LIMIT} bytes")
+                raise RemoteProtocolError(f"an error body is over {HOLD_LIMIT} bytes")
             headers = response_headers(answer.upstream.headers, decoded=answer.decoded)
             response = Response(attempt.status, headers, body)
             self._errors[command.attempt] = _ErrorAnswer(model, response)
-        except UpstreamError as error:  # the status said what was to be said
+        except UpstreamError as error:
+            if kind is Kind.CLIENT_ERROR:
+                raise
             body, answered = b"", False
             attempt.detail = f"its error body did not arrive: {error}"
         if self._gateway.sink.wants_bodies:
@@ -263,7 +272,7 @@ class Exchange:
     def _give_up(self, command: GiveUp) -> None:
         self._record.outcome = str(command.kind)
         shown = self._errors.get(command.attempt) if command.attempt is not None else None
-        if shown is not None and command.kind not in OWN_FAULT:
+        if shown is not None:
             kept = [pair for pair in shown.response.headers if pair[0] not in RETRY_HEADERS]
             headers = kept + retry_headers(command)
             self._send(Response(shown.response.status, headers, shown.response.body), shown.model)

@@ -1,7 +1,7 @@
 """The handler of every request: who may ask, what is asked, which job that makes.
 
 Every request ends here, one way or another, with an answer that carries ``x-hydrallm-request-id`` and with one record
-for the sinks.
+for the sinks. Also what the HTTP engine refuses by itself does: it asks :meth:`Gateway.refuse` for the answer.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import msgspec
 from hydrallm import __version__
 from hydrallm.errors import RequestError
 from hydrallm.exchange.exchange import Exchange
-from hydrallm.exchange.job import Generation, Relay, content_coding
+from hydrallm.exchange.job import Generation, Relay
 from hydrallm.exchange.paths import relay_api_type
 from hydrallm.formats.base import ApiError
 from hydrallm.http.server_stream import Ending
-from hydrallm.message import Response
+from hydrallm.message import Response, header
 from hydrallm.telemetry.records import ExchangeRecord
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hydrallm.exchange.chain import Chain
     from hydrallm.exchange.job import Job
     from hydrallm.exchange.paths import Paths
-    from hydrallm.formats.base import ApiType, Operation, WireFormat
+    from hydrallm.formats.base import Operation, WireFormat
     from hydrallm.http.server_stream import ServerStream
     from hydrallm.telemetry.masking import Mask
     from hydrallm.telemetry.records import Sink
@@ -71,7 +71,7 @@ class Sources(NamedTuple):
 
 
 class Gateway:
-    """What all exchanges of a listener share, and where each begins.
+    """What all exchanges of a listener share, and where each begins: the handler of an HTTP server.
 
     Args:
         chain: the models.
@@ -92,12 +92,15 @@ class Gateway:
         self.listener = ""
         """The address the listener is bound to, once it is."""
         self._paths = paths
+        self._refusals: dict[str, str] = {}
+        """Why the connection has refused a request whose handler runs; by id, until that handler is cancelled."""
 
     async def __call__(self, request: ServerStream) -> None:
         """Answer one request."""
         loop = self.loop
         method = request.method.decode("latin-1")
         record = ExchangeRecord(loop.time(), self.sources.identity(), method, request.path.decode("latin-1"))
+        request.identity = record.id
         operation = self._paths.operation(request.method, request.path)
         try:
             await self._handle(request, operation, record)
@@ -108,6 +111,7 @@ class Gateway:
                 self._refuse(request, error, self._paths.error_format(request.path, request.headers), record.id)
         except asyncio.CancelledError:
             record.outcome = str(request.ended_by or Ending.STOPPED)
+            record.detail = self._refusals.pop(record.id, "")
             if request.ended_by is Ending.CLIENT_LEFT:
                 request.status = CLIENT_LEFT
             raise
@@ -138,22 +142,24 @@ class Gateway:
 
     async def _generation(self, request: ServerStream, operation: Operation, record: ExchangeRecord) -> Generation:
         record.wire_format = operation.format.name
-        lane = self.chain.lane(operation.format.api_type)
+        api_type = operation.format.api_type
+        lane = self.chain.lane(api_type)
         if lane is None:
-            raise self._no_lane(operation.format.api_type)
-        coding = content_coding(request)
+            offered = ", ".join(self.chain.api_types)
+            raise RequestError(
+                404,
+                f"no model of type {api_type} in the chain (it has {offered}): add one, or call a path of those types",
+            )
+        coding = header(request.headers, b"content-encoding")
         body = await (request.body() if coding is None else request.decoded_body(coding))
         job = Generation(request, operation, lane, body, strip_credentials=self.access.has_keys)
         record.requested = job.requested
         return job
 
     async def _relay(self, request: ServerStream) -> Relay:
-        api_type = relay_api_type(request.path, request.headers)
-        lane = self.chain.lane(api_type)
-        if lane is None:
-            raise self._no_lane(api_type)
+        lane = self.chain.lane(relay_api_type(request.path, request.headers)) or self.chain.first
         request.check_length()  # before anybody is asked, and not when the body is read
-        body = await request.body() if Relay.needs_whole_body(lane) else None
+        body = await request.body() if Relay.needs_whole_body(request, lane) else None
         return Relay(request, lane, body, strip_credentials=self.access.has_keys)
 
     def _own(self, request: ServerStream, record: ExchangeRecord) -> None:
@@ -174,9 +180,23 @@ class Gateway:
     # -- errors of our own -------------------------------------------------------------------------------------------
 
     def refuse(self, error: RequestError, request: ServerStream | None) -> Response:
-        """Return the response to a request that the HTTP engine itself refuses."""
-        path, headers = (request.path, request.headers) if request else (b"/", [])
-        return self._error(error, self._paths.error_format(path, headers), self.sources.identity())
+        """Return the response to a request that the HTTP engine itself refuses.
+
+        Args:
+            error: why.
+            request: the request, as far as it is known; None if its head was not even complete. One whose handler has
+                begun has an id, and the handler writes its record.
+        """
+        method, path, headers = (request.method, request.path, request.headers) if request else (b"", b"", [])
+        identity = request.identity if request else ""
+        if not identity:
+            identity = self.sources.identity()
+            record = ExchangeRecord(self.loop.time(), identity, method.decode("latin-1"), path.decode("latin-1"))
+            record.outcome, record.status, record.detail = "refused", error.status, str(error)
+            self.sink.exchange_ended(record)
+        elif request is not None and request.finished:  # not a fault, which ends the handler first
+            self._refusals[identity] = str(error)
+        return self._error(error, self._paths.error_format(path, headers), identity)
 
     def on_fault(self, request: ServerStream) -> None:  # noqa: ARG002 - the server's signature
         """Note a fault of our own; called while it is being handled."""
@@ -194,10 +214,3 @@ class Gateway:
         response = wire_format.encode_error(ApiError(error.status, self.mask(str(error)), code, identity))
         response.headers.append((b"x-hydrallm-request-id", identity.encode()))
         return response
-
-    def _no_lane(self, api_type: ApiType) -> RequestError:
-        offered = ", ".join(self.chain.api_types)
-        return RequestError(
-            404,
-            f"no model of type {api_type} in the chain (it has {offered}): add one, or call a path of those types",
-        )

@@ -2,7 +2,9 @@
 
 A *generation* goes through the lane, its model replaced, its body held whole so that it can be sent again. A *relay*
 (models, files, embeddings, batches, ...) keeps the client's bytes, goes to the endpoint of the lane's first model, and
-is made twice only if that cannot do harm: GET and HEAD, or as long as no connection was made. Its body passes through.
+is made twice only if that cannot do harm: GET and HEAD, or as long as no connection was made (one that was reused and
+closed at once counts as none, see :mod:`hydrallm.http.client`). A big body passes through as it comes. A small one is
+held, because an upload cannot be sent again and so needs a connection of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from hydrallm.endpoints.base import AwsKeys, Call
 from hydrallm.endpoints.target import replace_model
 from hydrallm.formats.splice import Located, locate, splice
 from hydrallm.http.client import Upload
-from hydrallm.message import header
 from hydrallm.policy.classify import Kind, classify_status
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from hydrallm.formats.base import Operation
     from hydrallm.http.server_stream import ServerStream
     from hydrallm.policy.plan import Plan
+
+
+HOLD = 1024 * 1024
+"""Bytes up to which the body of a relayed request is held, so that it can go over a connection that stands already."""
+
+_ABOUT_OUR_KEY = frozenset({Kind.MISCONFIGURED, Kind.QUOTA})
 
 
 class Job(Protocol):
@@ -105,7 +112,7 @@ class Relay:
     Args:
         request: the client's.
         lane: the models; the first one's endpoint is asked.
-        body: where it had to be held whole (to be signed); None to stream it.
+        body: where it was held whole; None to stream it.
         strip_credentials: whether the client's credentials are for this proxy only.
     """
 
@@ -122,8 +129,10 @@ class Relay:
         self.plan = lane.safe_relay if self._safe else lane.unsafe_relay
 
     @staticmethod
-    def needs_whole_body(lane: Lane) -> bool:
-        """Return whether the body must be there before anything is sent: an AWS signature covers it."""
+    def needs_whole_body(request: ServerStream, lane: Lane) -> bool:
+        """Return whether the body must be there before anything is sent: it is small, or a signature covers it."""
+        if request.complete or (request.length is not None and request.length <= HOLD):
+            return True
         return isinstance(lane.models[0].endpoint.credential, AwsKeys)
 
     def call(self, model: Model) -> Call:  # noqa: ARG002 - the client's bytes are kept, its model too
@@ -147,15 +156,13 @@ class Relay:
             return None
         return Upload(request.chunk, request.length)
 
-    def classify(self, status: int, model: Model) -> Kind | None:  # noqa: ARG002 - see below
+    def classify(self, status: int, model: Model) -> Kind | None:
         """Return what a status means; None if it is an answer.
 
-        A 401 or 404 to a relayed request is an answer whoever's key was shown: there is no next model to ask.
+        A refusal of our key is none: the client would take it for a word about its own. A 404 is one whoever's key was
+        shown, for it is about what the client named.
         """
-        kind = classify_status(status, own_credential=False)
+        kind = classify_status(status, own_credential=model.endpoint.own_credential and status != 404)
+        if kind in _ABOUT_OUR_KEY:
+            return kind
         return kind if self._safe and kind is not Kind.CLIENT_ERROR else None
-
-
-def content_coding(request: ServerStream) -> bytes | None:
-    """Return the content coding of a request's body, if it says one."""
-    return header(request.headers, b"content-encoding")

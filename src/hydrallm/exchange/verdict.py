@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 STATUSES: dict[Kind, int] = {Kind.SLOW_START: 504}
 """What a failure without an upstream's error is for the client; everything else is 502."""
 
-OWN_FAULT = frozenset({Kind.MISCONFIGURED, Kind.QUOTA})
-"""What an upstream says about our key: the client must not take it for a word about its own."""
-
 RETRY_HEADERS = frozenset({b"x-should-retry", b"retry-after", b"retry-after-ms"})
 """What an upstream says about trying again is about one attempt; what :func:`retry_headers` says takes its place."""
 

@@ -2,7 +2,9 @@
 
 A server may close an idle connection at any moment, also at the very moment in which a request is on its way to it. So
 if a *reused* connection ends before a single byte came back, the request is sent once more, on a fresh connection. That
-is not an attempt in the sense of the policy: nothing was learned about the upstream.
+is not an attempt in the sense of the policy: nothing was learned about the upstream. It must end at once, though: what
+answers a request on a closed connection is a FIN or a reset, within a round trip. An upstream that ends the connection
+later than that has most likely begun to work on the request.
 
 The idle connection used last is taken first, so that the pool shrinks to what the load needs.
 """
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 IDLE_LIMIT = 50.0
 """Seconds; under the 60 s after which common load balancers drop an idle connection."""
 
+STALE_WINDOW = 1.0
+"""Seconds after a request was written in which the end of its connection means that it came too late."""
+
 MAX_IDLE = 512
 
 
@@ -40,7 +45,6 @@ class Upload:
     def __init__(self, read: Callable[[], Awaitable[bytes]], length: int | None) -> None:
         self.read = read
         self.length = length
-        self.sent = False
 
 
 class Client:
@@ -81,11 +85,12 @@ class Client:
             request: what to send.
             expires: the loop's time by which the whole answer must be there, unless the caller changes the clock.
             connect_timeout: seconds in which a new connection must stand.
-            upload: the body, where it is streamed; the clock starts when it is through.
+            upload: the body, where it is streamed; the clock starts when it is through. It may go on beside the answer.
 
         Raises:
             ConnectError: no connection was made, nothing was sent.
             UpstreamError: the answer's head did not come.
+            Exception: what ``upload.read`` raised.
         """
         head = self._head(request, upload)
         # An upload can be sent only once, so it is not risked on a connection that may have gone stale.
@@ -110,38 +115,23 @@ class Client:
     ) -> ClientStream | None:
         """Return the stream with its head, or None if the connection turned out to be stale."""
         reused = connection.requests > 0
+        began = self._loop.time()
         stream = connection.begin(request.method, head, request.body, more=upload is not None)
         try:
             if upload is not None:
-                began = self._loop.time()
-                await self._upload(connection, stream, upload, expires - began)
+                await stream.upload(self._send(connection, upload, expires - began))
                 expires += self._loop.time() - began
             stream.expire_at(expires)
             await stream.head()
         except BaseException as error:
             stream.close()
-            if reused and not stream.began and isinstance(error, CutError):
+            stale = reused and not stream.began and isinstance(error, CutError)
+            if stale and self._loop.time() - began < STALE_WINDOW:
                 return None
             raise
         return stream
 
-    async def _upload(
-        self, connection: ClientConnection, stream: ClientStream, upload: Upload, patience: float
-    ) -> None:
-        """Send the body until it is through, or until an answer shows that the rest is not wanted."""
-        sending = self._loop.create_task(self._send(connection, upload, patience))
-        answered = self._loop.create_task(stream.head())
-        try:
-            await asyncio.wait((sending, answered), return_when=asyncio.FIRST_COMPLETED)
-            if not answered.done():
-                await sending
-        finally:
-            sending.cancel()
-            answered.cancel()
-            await asyncio.gather(sending, answered, return_exceptions=True)
-
     async def _send(self, connection: ClientConnection, upload: Upload, patience: float) -> None:
-        upload.sent = True
         while data := await upload.read():
             connection.write(data if upload.length is not None else wire.chunk(data))
             if connection.write_paused:

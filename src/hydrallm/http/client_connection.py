@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httptools
 
 from hydrallm.errors import CutError, RemoteProtocolError, UpstreamError
+from hydrallm.http import wire
 from hydrallm.http.client_stream import ClientStream
 
 if TYPE_CHECKING:
@@ -28,12 +29,8 @@ MAX_HEADERS = 500
 MAX_HEAD = 256 * 1024
 """Providers are trusted more than clients, but not with all of the memory."""
 
-JOIN_LIMIT = 64 * 1024
-"""Up to this size head and body are joined into one write."""
-
 _INFORMATIONAL = 200
 _SWITCHING_PROTOCOLS = 101
-_NO_BODY = frozenset({204, 304})
 
 
 class ClientConnection(asyncio.Protocol):
@@ -163,8 +160,9 @@ class ClientConnection(asyncio.Protocol):
                 if chunked or value.strip().lower() != b"chunked":
                     raise RemoteProtocolError("the upstream's Transfer-Encoding is not chunked")
                 chunked = True
-        head_only = stream.method == b"HEAD" or status in _NO_BODY
+        head_only = stream.method == b"HEAD" or status in wire.NO_BODY
         self._to_eof = not (chunked or head_only) and length is None
+        stream.to_eof = self._to_eof
         stream.feed_head(status, self._headers, length)
         if stream.method == b"HEAD":
             stream.feed_end()
@@ -208,7 +206,7 @@ class ClientConnection(asyncio.Protocol):
         self._stream = stream = ClientStream(self, method)
         if self._transport is None or self._transport.is_closing():
             stream.fail(CutError("the upstream closed the connection before it was used"))
-        elif len(body) > JOIN_LIMIT:
+        elif len(body) > wire.JOIN_LIMIT:
             self._transport.write(head)
             self._transport.write(body)
         else:

@@ -2,23 +2,31 @@
 
 There is one timer a stream, with two uses. Up to the commit :meth:`ClientStream.expire_at` names the moment by which
 the answer must have come. After it, :meth:`ClientStream.limit_silence` turns the same timer into a watch over
-silences: it is not re-armed at every chunk but looks, when it fires, how long the silence has lasted by then.
+silences: it is not re-armed at every chunk but looks, when it fires, how long the silence has lasted by then. Neither
+runs while the request's body is still being sent: an upstream may well wait for it before it says more.
+
+An upstream may answer before it has the whole body. An error, or an answer that is complete, shows that the rest is not
+wanted; beside any other answer the body goes on being sent (RFC 9112 section 9.5), by a task that the stream owns.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hydrallm.errors import CutError, SilenceError, UpstreamError
+from hydrallm.errors import CutError, SilenceError
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Coroutine
 
     from hydrallm.http.client_connection import ClientConnection
     from hydrallm.message import Headers
 
 HIGH_WATER = 64 * 1024
 """Bytes of an answer waiting to be taken beyond which the upstream's socket is not read."""
+
+_REDIRECTION = 300
+"""From here on a status says that the request was not carried out."""
 
 
 class ClientStream:
@@ -29,12 +37,15 @@ class ClientStream:
         headers: names in lower case.
         length: bytes of the body, where the upstream announced it.
         complete: whether the whole answer has arrived (it may not all have been taken).
+        to_eof: whether only the end of the connection delimits the body, so that ``complete`` is a guess.
     """
 
     __slots__ = (
         "_chunks",
         "_connection",
         "_error",
+        "_patience",
+        "_sending",
         "_silence",
         "_timer",
         "_touched",
@@ -47,6 +58,7 @@ class ClientStream:
         "length",
         "method",
         "status",
+        "to_eof",
     )
 
     def __init__(self, connection: ClientConnection, method: bytes) -> None:
@@ -56,12 +68,17 @@ class ClientStream:
         self.headers: Headers = []
         self.length: int | None = None
         self.complete = False
+        self.to_eof = False
         self.began = False
         """Whether any byte has come back; until then the failure of a reused connection says nothing."""
         self._chunks: list[bytes] = []
         self._unread = 0
         self._wants_all = 0
-        self._error: UpstreamError | None = None
+        self._error: BaseException | None = None
+        self._sending: asyncio.Task[None] | None = None
+        """Sends the request's body, where that is streamed."""
+        self._patience = 0.0
+        """Seconds that the clock has to run once the body is sent."""
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._silence = 0.0
@@ -74,6 +91,8 @@ class ClientStream:
         self.status = status
         self.headers = headers
         self.length = length
+        if status >= _REDIRECTION:
+            self._stop_sending()  # at once: if it failed now, that would hide the answer
         if not self._wants_all:
             self._wake()
 
@@ -93,13 +112,15 @@ class ClientStream:
         """Note that the answer is complete."""
         self.complete = True
         self._stop_timer()
+        self._stop_sending()
         self._wake()
 
-    def fail(self, error: UpstreamError) -> None:
+    def fail(self, error: BaseException) -> None:
         """End the answer unfinished."""
         if not self.complete and self._error is None:
             self._error = error
             self._stop_timer()
+            self._stop_sending()
             self._wake()
 
     def _wake(self) -> None:
@@ -113,6 +134,36 @@ class ClientStream:
         finally:
             self._waiter = None
 
+    # -- the request's body ------------------------------------------------------------------------------------------
+
+    async def upload(self, sending: Coroutine[None, None, None]) -> None:
+        """Run ``sending``, until it is through or an answer has begun; see the module's docstring.
+
+        What it raises fails the stream.
+        """
+        self._sending = task = self._connection.loop.create_task(sending)
+        task.add_done_callback(self._sent)
+        while self._sending is task and self.status == 0 and self._error is None:
+            await self._wait()
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        error = CutError("the reading of the request's body was cancelled") if task.cancelled() else task.exception()
+        if task is not self._sending:
+            return  # it was stopped
+        self._sending = None
+        if error is not None:
+            self.fail(error)
+            return
+        self._touched = self._connection.loop.time()
+        if self._patience:
+            self.expire_at(self._touched + self._patience)
+        self._wake()
+
+    def _stop_sending(self) -> None:
+        if self._sending is not None:
+            task, self._sending = self._sending, None
+            task.cancel()
+
     # -- for the caller ----------------------------------------------------------------------------------------------
 
     async def head(self) -> None:
@@ -120,6 +171,7 @@ class ClientStream:
 
         Raises:
             UpstreamError: the reason why they will not come.
+            Exception: what the reading of the request's body raised.
         """
         while self.status == 0:
             if self._error is not None:
@@ -131,6 +183,7 @@ class ClientStream:
 
         Raises:
             UpstreamError: the reason why the rest will not come; only after all that did come was taken.
+            Exception: what the reading of the request's body raised.
         """
         while not self._chunks:
             if self._error is not None:
@@ -142,7 +195,7 @@ class ClientStream:
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
         self._unread = 0
-        if self._connection.reading_paused:
+        if self._connection.reading_paused and not self.complete:  # a complete one has left it to another request
             self._read_on()
         return data
 
@@ -157,7 +210,7 @@ class ClientStream:
             UpstreamError: the reason why the rest will not come.
         """
         self._wants_all = limit
-        if self._unread <= limit:
+        if self._unread <= limit and not self.complete:
             self._read_on()  # more may have come with the head than is read for a caller who takes it piece by piece
         try:
             while not self.complete and self._unread <= limit:
@@ -169,9 +222,14 @@ class ClientStream:
         return await self.chunk() if self._chunks else b""
 
     def expire_at(self, when: float) -> None:
-        """Fail the stream with :class:`SilenceError` at ``when`` (the loop's time), unless it is complete by then."""
+        """Fail the stream with :class:`SilenceError` at ``when`` (the loop's time), unless it is complete by then.
+
+        While the request's body is being sent the clock stands still: it has as long to run when that is through.
+        """
         self._stop_timer()
-        if not self.complete:
+        if self._sending is not None:
+            self._patience = when - self._connection.loop.time()
+        elif not self.complete:
             self._timer = self._connection.loop.call_at(when, self._expire)
 
     def limit_silence(self, seconds: float) -> None:
@@ -180,6 +238,7 @@ class ClientStream:
         The time in which the caller itself does not take what came (the socket is then not read) is not counted.
         """
         self._stop_timer()
+        self._patience = 0.0
         if not self.complete:
             self._silence = seconds
             self._touched = self._connection.loop.time()
@@ -190,7 +249,8 @@ class ClientStream:
 
     def _watch(self) -> None:
         now = self._connection.loop.time()
-        left = self._silence if self._connection.reading_paused else self._touched + self._silence - now
+        waiting = self._connection.reading_paused or self._sending is not None
+        left = self._silence if waiting else self._touched + self._silence - now
         if left <= 0.001:  # a timer may fire a millisecond early
             self.fail(SilenceError(f"nothing came for {self._silence:g} s"))
         else:
@@ -204,6 +264,7 @@ class ClientStream:
     def close(self) -> None:
         """Let go of the stream; if its answer is not complete, close the connection, which tells the upstream."""
         self._stop_timer()
+        self._stop_sending()
         if not self.complete:
             self._connection.abort()
             if self._error is None:

@@ -8,6 +8,7 @@ from hydrallm.errors import RequestError
 from hydrallm.http import wire
 
 if TYPE_CHECKING:
+    from hydrallm.http.limits import Limits
     from hydrallm.http.server_stream import ServerStream
 
 _SPECIAL = frozenset(
@@ -18,6 +19,21 @@ _OTHER_PROTOCOLS = frozenset(
     b"ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY RECORD REDIRECT SETUP SET_PARAMETER SOURCE TEARDOWN".split(),
 )
 """Methods of RTSP and Icecast, which llhttp parses as well and whose protocol name it keeps to itself."""
+
+
+def check_size(lines: int, size: int, limits: Limits) -> None:
+    """Refuse a head of more header lines or bytes than ``limits`` allow; it need not be complete."""
+    if lines > limits.max_headers:
+        raise RequestError(431, f"more than {limits.max_headers} header lines", close=True)
+    if size > limits.max_head:
+        raise RequestError(431, f"the headers are over {limits.max_head} bytes", close=True)
+
+
+def read_version(stream: ServerStream, version: str) -> None:
+    """Take HTTP/1.1 or 1.0 and refuse others."""
+    if version not in {"1.1", "1.0"}:
+        raise RequestError(505, f"HTTP/{version} is not spoken here; use HTTP/1.1", close=True)
+    stream.http11 = version == "1.1"
 
 
 def read_target(stream: ServerStream, url: bytes) -> None:

@@ -2,34 +2,35 @@
 
 Requests are answered strictly one after the other. A client may pipeline: what it sends ahead is parsed and kept, up to
 ``Limits.max_pipelined`` bytes; beyond that it is thrown away and the connection is closed after the answer in hand,
-which tells the client that the rest was not looked at (RFC 9112 section 9.3.2). The socket is read all the while: that
-is how a client that leaves is noticed.
+which tells the client that the rest was not looked at (RFC 9112 section 9.3.2). The socket is read meanwhile: that is
+how a client that leaves is noticed.
 
 A client that leaves, by FIN or RST, cancels the task at once: the handler is at an ``await`` (or will be at its next
 one) and lets go of what it holds. A half-closed connection counts as left, as it does for Go's and nginx's servers.
+
+The socket is not read while a handler leaves much of a body untaken. On Linux the kernel is then asked every
+``DEPARTURE_INTERVAL`` seconds whether the client has left; elsewhere that is noticed when the reading goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import struct
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
 from hydrallm.errors import RequestError
-from hydrallm.http import wire
-from hydrallm.http.request_head import read_headers, read_target
+from hydrallm.http import tcp, wire
+from hydrallm.http.request_head import check_size, read_headers, read_target, read_version
 from hydrallm.http.server_stream import Ending, ServerStream
 
 if TYPE_CHECKING:
     from hydrallm.http.server import Server
     from hydrallm.message import Headers, Response
 
-_RESET = struct.pack("ii", 1, 0)
+DEPARTURE_INTERVAL = 0.025
 
 
 class ServerConnection(asyncio.Protocol):
@@ -47,6 +48,10 @@ class ServerConnection(asyncio.Protocol):
         self.idle_since: float | None = None
         self.blocked_since: float | None = None
         self.closing_since: float | None = None
+        self.unsent_seen = 0
+        """What ``unsent`` was when the server last looked for clients that take nothing."""
+        self.taken_at = 0.0
+        """When it was last seen to have shrunk."""
         self.receiving: ServerStream | None = None
         """The stream whose body is arriving."""
         self._transport: asyncio.Transport | None = None
@@ -54,7 +59,8 @@ class ServerConnection(asyncio.Protocol):
         self._stream: ServerStream | None = None
         """The stream being answered."""
         self._waiting: deque[ServerStream] = deque()
-        self._refusal: RequestError | None = None
+        self._refusal: tuple[RequestError, ServerStream | None] | None = None
+        """What is refused, and of which request; None where no head was complete."""
         self._discarding = False
         self._in_head = True
         self._boundary = False
@@ -64,6 +70,7 @@ class ServerConnection(asyncio.Protocol):
         self._url = b""
         self._headers: Headers = []
         self._writable: asyncio.Future[None] | None = None
+        self._departure: asyncio.TimerHandle | None = None
 
     # -- asyncio.Protocol --------------------------------------------------------------------------------------------
 
@@ -113,6 +120,8 @@ class ServerConnection(asyncio.Protocol):
         self._waiting.clear()
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
+        if self._departure is not None:
+            self._departure.cancel()
         # The parser and the connection hold each other; nothing else would break the circle before the collector does.
         self._parser = None
         self._transport = None
@@ -155,12 +164,11 @@ class ServerConnection(asyncio.Protocol):
         self._in_head = False
         self.head_since = None
         self.idle_since = None
-        self._check_head()
-        stream = ServerStream(self, self._parser.get_method(), self._headers)
-        stream.http11 = self._version()
+        self.receiving = stream = ServerStream(self, self._parser.get_method(), self._headers)
         read_target(stream, self._url)
+        self._check_head()
+        read_version(stream, self._parser.get_http_version())
         read_headers(stream)
-        self.receiving = stream
         if self._stream is None:
             self._begin(stream)
         else:
@@ -177,6 +185,8 @@ class ServerConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """End the request, not the answer."""
         self._boundary = True
+        if self.reading_paused:
+            self.resume_reading()  # nothing more of this body can come, and the client may leave
         if self.receiving is not None:
             stream, self.receiving = self.receiving, None
             stream.feed_end()
@@ -188,20 +198,7 @@ class ServerConnection(asyncio.Protocol):
         size = self._head_size + self._read_size
         if size > self.limits.max_head:
             size = len(self._url) + sum([len(name) + len(value) + 4 for name, value in self._headers])
-        self._check_size(size)
-
-    def _check_size(self, size: int) -> None:
-        if len(self._headers) > self.limits.max_headers:
-            raise RequestError(431, f"more than {self.limits.max_headers} header lines", close=True)
-        if size > self.limits.max_head:
-            raise RequestError(431, f"the headers are over {self.limits.max_head} bytes", close=True)
-
-    def _version(self) -> bool:
-        """Return whether this is HTTP/1.1 (True) or 1.0 (False)."""
-        version = self._parser.get_http_version()
-        if version not in {"1.1", "1.0"}:
-            raise RequestError(505, f"HTTP/{version} is not spoken here; use HTTP/1.1", close=True)
-        return bool(version == "1.1")
+        check_size(len(self._headers), size, self.limits)
 
     def _bound_pipeline(self) -> None:
         """Throw away what a client sent ahead once it is too much; see the module's docstring."""
@@ -218,7 +215,7 @@ class ServerConnection(asyncio.Protocol):
             return
         self._head_size += 1 if self._boundary else size
         try:
-            self._check_size(self._head_size)
+            check_size(len(self._headers), self._head_size, self.limits)
         except RequestError as error:
             self.refuse(error)
         else:
@@ -280,25 +277,25 @@ class ServerConnection(asyncio.Protocol):
         """Stop reading this client; answer ``error`` when the requests before it have been answered."""
         self._discarding = True
         self._in_head = False
-        self._refusal = error
         stream = self.receiving
+        self._refusal = (error, stream)
         if stream is not None:
             # A malformed body will never be complete: the task that answers its request has nothing to wait for.
             self.receiving = None
             if stream is self._stream and self.task is not None:
-                self._abandon(stream)
+                self._abandon(stream, error)
                 return
             with contextlib.suppress(ValueError):
                 self._waiting.remove(stream)
         if self._stream is None:
             self._answer_refusal()
 
-    def _abandon(self, stream: ServerStream) -> None:
+    def _abandon(self, stream: ServerStream, error: RequestError) -> None:
         if stream.status:
             stream.cut()
         else:
             stream.finished = True
-            stream.status = self._refusal.status if self._refusal else 0
+            stream.status = error.status
             self._stream = None
             self._answer_refusal()
         stream.ended_by = Ending.REFUSED
@@ -306,10 +303,10 @@ class ServerConnection(asyncio.Protocol):
             self.task.cancel()
 
     def _answer_refusal(self) -> None:
-        error, self._refusal = self._refusal, None
-        if error is None or self._transport is None:
+        refusal, self._refusal = self._refusal, None
+        if refusal is None or self._transport is None:
             return
-        response: Response = self.server.refuse(error, None)
+        response: Response = self.server.refuse(*refusal)
         head = wire.STATUS_LINES[response.status] + wire.header_block(response.headers)
         self.write(b"%bcontent-length: %d\r\nconnection: close\r\n\r\n%b" % (head, len(response.body), response.body))
         self.close(linger=True)
@@ -335,12 +332,21 @@ class ServerConnection(asyncio.Protocol):
         if not self.reading_paused and self._transport is not None:
             self.reading_paused = True
             self._transport.pause_reading()
+            self._departure = self.loop.call_later(DEPARTURE_INTERVAL, self._look_for_departure)
 
     def resume_reading(self) -> None:
         """Read again."""
         if self.reading_paused and self._transport is not None:
             self.reading_paused = False
             self._transport.resume_reading()
+            if self._departure is not None:
+                self._departure.cancel()
+
+    def _look_for_departure(self) -> None:
+        if self._transport is not None and tcp.peer_left(self._transport):
+            self.abort()
+        else:
+            self._departure = self.loop.call_later(DEPARTURE_INTERVAL, self._look_for_departure)
 
     def close(self, *, linger: bool = False) -> None:
         """Close once everything is sent.
@@ -366,10 +372,7 @@ class ServerConnection(asyncio.Protocol):
         if self._transport is None:
             return
         if reset:
-            sock = self._transport.get_extra_info("socket")
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self._transport.abort()
+            tcp.reset(self._transport)
             return
         self.closing_since = self.closing_since or self.loop.time()
         self._transport.close()

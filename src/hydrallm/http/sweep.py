@@ -23,9 +23,12 @@ def sweep(connection: ServerConnection, now: float, elapsed: float) -> None:
     if connection.closing_since is not None:
         # As long as something is left to send, it is the client's taking that is waited for, not its silence.
         patience = limits.write_timeout if connection.unsent else limits.linger
-        if now - connection.closing_since > patience:
+        if _untaken(connection, connection.closing_since, now) > patience:
             connection.abort()
-    elif connection.blocked_since is not None and now - connection.blocked_since > limits.write_timeout:
+    elif (
+        connection.blocked_since is not None
+        and _untaken(connection, connection.blocked_since, now) > limits.write_timeout
+    ):
         connection.abort()
     elif connection.idle_since is not None and connection.head_since is None:
         if now - connection.idle_since > limits.keep_alive:
@@ -38,6 +41,18 @@ def sweep(connection: ServerConnection, now: float, elapsed: float) -> None:
             connection.close()
     elif connection.receiving is not None and not connection.reading_paused:
         _sweep_body(connection, connection.receiving, elapsed)
+
+
+def _untaken(connection: ServerConnection, since: float, now: float) -> float:
+    """Return the seconds, counted from ``since`` at the earliest, in which the client has taken nothing.
+
+    The transport itself speaks up only when most of what waits has been taken, which may be long for a slow client.
+    """
+    unsent = connection.unsent
+    if unsent < connection.unsent_seen:
+        connection.taken_at = now
+    connection.unsent_seen = unsent
+    return now - max(since, connection.taken_at)
 
 
 def _sweep_body(connection: ServerConnection, stream: ServerStream, elapsed: float) -> None:

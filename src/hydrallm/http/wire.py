@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hydrallm.message import Headers
 
+JOIN_LIMIT = 64 * 1024
+"""Up to this size a head and its body are joined into one write; beyond it a copy costs more than a second write."""
+
+NO_BODY = frozenset({204, 304})
+"""The final statuses whose answers have no body, whatever their headers say (RFC 9112 section 6.3)."""
+
 LAST_CHUNK = b"0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

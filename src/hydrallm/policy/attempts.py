@@ -134,7 +134,7 @@ class GiveUp(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         kind: of the failure that is shown.
-        attempt: the one whose error response is shown; None where no upstream sent one.
+        attempt: the one whose error response is shown; None where no upstream sent one that is for the client.
         spent: whether all tries were used, or the deadline; False where the exchange stopped early, as another try
             would have had to wait beyond the deadline, or would have been unsafe.
         retry_after: seconds after which the first candidate takes requests again, where an upstream said so.
@@ -260,7 +260,7 @@ class Attempts:
         candidate = self._plan.candidates[self._candidate]
         progress = self._progress[self._candidate]
         self._failures.append(event.kind)
-        if event.answered and (self._shown is None or rule.rank >= self._shown[0]):
+        if event.answered and rule.rank and (self._shown is None or rule.rank >= self._shown[0]):
             self._shown = (rule.rank, event.kind, event.attempt)
         exponential = self._plan.exponential_backoff
         chance = self._chance() if exponential else 0.0

@@ -61,7 +61,8 @@ class Rule(msgspec.Struct, frozen=True):
         retries: how often ``SAME`` may be taken for this kind by one model in one cycle; None for all its attempts.
         returns: whether the model is tried again in a later cycle.
         put_off: whether the tries it has left are used after all, once no other model is left.
-        rank: how useful the upstream's answer is to the client once all are exhausted; the highest is shown.
+        rank: how useful the upstream's answer is to the client once all are exhausted; the highest is shown. What is
+            said about our key (0) is never shown: the client must not take it for a word about its own.
         loud: whether a person should do something about it, so that it is logged as an error.
     """
 
@@ -90,8 +91,11 @@ RULES: Mapping[Kind, Rule] = MappingProxyType(
     }
 )
 
+_ALWAYS = frozenset({Kind.UNREACHABLE, Kind.TLS, Kind.MISCONFIGURED, Kind.QUOTA})
+"""After these nothing was done upstream, so they mean the same for every request."""
+
 UNSAFE_RULES: Mapping[Kind, Rule] = MappingProxyType(
-    {kind: RULES[kind] if kind in {Kind.UNREACHABLE, Kind.TLS} else Rule(Next.RETURN) for kind in Kind}
+    {kind: rule if kind in _ALWAYS else Rule(Next.RETURN) for kind, rule in RULES.items()}
 )
 """For a relayed request that must not be made twice: tried again only while no connection was made."""
 

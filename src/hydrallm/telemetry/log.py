@@ -13,7 +13,7 @@ import datetime
 import enum
 import json
 import os
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hydrallm.message import Request
     from hydrallm.telemetry.masking import Mask
     from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord
+    from hydrallm.telemetry.writer import Stream
 
 GATHER = 0.05
 """Seconds for which lines are gathered."""
@@ -57,7 +58,7 @@ class Log:
 
     def __init__(
         self,
-        stream: TextIO,
+        stream: Stream,
         level: Level,
         style: str,
         mask: Mask,
@@ -133,11 +134,12 @@ class Log:
         if healthy and self._level > Level.INFO:
             return
         last = exchange.attempts[-1] if exchange.attempts else None
+        asked = f"{exchange.method} {exchange.path} " if exchange.method else ""  # what was no HTTP asked for nothing
         outcome = "" if exchange.outcome == "answered" else f" {exchange.outcome}"
         detail = f": {exchange.detail}" if exchange.detail else ""
         self.write(
             Level.INFO if healthy else Level.WARN,
-            f"{exchange.method} {exchange.path} {exchange.status}{outcome}{detail}",
+            f"{asked}{exchange.status}{outcome}{detail}",
             id=exchange.id,
             endpoint=last.endpoint if last else "",
             model=last.model if last else "",

@@ -49,8 +49,8 @@ class ExchangeRecord(msgspec.Struct):
     Attributes:
         began: the event loop's time at its start.
         id: what the client is told as ``x-hydrallm-request-id``; sorts by time.
-        method: the client's.
-        path: the client's, without the query, which may hold keys.
+        method: the client's; empty if what it sent was no HTTP.
+        path: the client's, without the query, which may hold keys; likewise.
         wire_format: of a generation request; empty for a relayed one.
         requested: the model the client named; empty if it named none.
         stream: whether the client asked for a stream.
