@@ -48,6 +48,7 @@ FAILURES: dict[str, tuple[Reply, Kind]] = {
     "silent": (Hang(), Kind.SLOW_START),
     "not HTTP": (Malformed(what="not_http"), Kind.BAD_ANSWER),
     "two lengths": (Malformed(what="two_lengths"), Kind.BAD_ANSWER),
+    "headers that no client can read": (Fail(status=200, headers={"x": "y" * 70_000}), Kind.BAD_ANSWER),
 }
 
 

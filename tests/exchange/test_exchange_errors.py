@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hydrallm.exchange.exchange import ERROR_PATIENCE
 from hydrallm.faults.script import Answer, Cut, Fail, Hang, Malformed, Raw
 from hydrallm.policy.classify import Kind
 
@@ -310,3 +312,16 @@ async def test_what_upstreams_are_sent_is_the_clients_but_for_the_model(provide:
     assert (await gateway.client.ask(body)).status == 200
     expected = body.replace(b'"client\\u0020model"', json.dumps('a "quoted" model').encode())
     assert [received.body for received in upstream.received] == [expected, expected]
+
+
+@pytest.mark.slow
+async def test_the_body_of_an_error_is_not_waited_for_long(provide: Provide, serve: Serve) -> None:
+    stalled = Raw(data="HTTP/1.1 500 X\r\ncontent-length: 50\r\n\r\nabc", how=None)
+    first, second = await provide(stalled), await provide()
+    gateway = await serve({"url": first.url, "timeout": "30s"}, second)
+    began = asyncio.get_running_loop().time()
+    reply = await gateway.client.ask()
+    assert (reply.status, reply.headers["x-hydrallm-attempts"]) == (200, "2")
+    assert asyncio.get_running_loop().time() - began == pytest.approx(ERROR_PATIENCE, abs=1)
+    record = await gateway.journal.ended()
+    assert [attempt.kind for attempt in record.attempts] == [Kind.SERVER, None]

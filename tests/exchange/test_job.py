@@ -122,6 +122,14 @@ async def test_a_refusal_of_the_clients_key_is_the_clients(
     assert gateway.journal.failed == []
 
 
+async def test_what_may_have_been_done_on_a_used_connection_is_not_done_again(provide: Provide, serve: Serve) -> None:
+    upstream = await provide([Answer(), Cut(how="rst"), Answer()])
+    gateway = await serve({"url": upstream.url, "attempts": 3}, max_cycles=5)
+    assert (await gateway.client.ask(b"{}", "/v1/embeddings")).status == 200
+    assert (await gateway.client.ask(b"{}", "/v1/embeddings")).status == 502
+    assert [request.connection.number for request in upstream.received] == [1, 1]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize("failure", [Cut(), Cut(how="rst"), Cut(at="inside_headers"), Cut(at="inside_event")])
 async def test_what_may_have_been_done_is_not_done_again(

@@ -259,7 +259,13 @@ BAD = [
         RemoteProtocolError,
         says="500 header lines",
     ),
-    Bad("long-head", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 600_000, RemoteProtocolError, says="over 262144 bytes"),
+    Bad("long-head", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 600_000, RemoteProtocolError, says="over 65536 bytes"),
+    Bad(
+        "long-head-at-once",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 66_000 + b"\r\nContent-Length: 2\r\n\r\nok",
+        RemoteProtocolError,
+        says="over 65536 bytes",
+    ),
 ]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hydrallm.errors import CutError, RemoteProtocolError, UpstreamError
-from hydrallm.http.client import STALE_WINDOW
+from hydrallm.http.client import STALE_WINDOW, WARM
 from hydrallm.message import Request
 
 if TYPE_CHECKING:
@@ -199,6 +199,41 @@ async def test_a_connection_that_answered_anything_at_all_was_not_stale(first: b
     with pytest.raises(UpstreamError):
         await fetch(client, POST)
     assert upstream.accepted == 1
+
+
+async def test_what_must_not_be_sent_twice_is_not(upstreams: Upstreams) -> None:
+    asked = 0
+
+    async def once(call: Call) -> None:
+        nonlocal asked
+        await call.request()
+        await call.send(OK)
+        await call.request()
+        asked += 1
+
+    upstream, client = await upstreams(once)
+    assert await fetch(client) == b"hello"
+    expires = asyncio.get_running_loop().time() + 10
+    with pytest.raises(CutError, match="before it answered"):
+        await client.request(POST, expires=expires, connect_timeout=5, resend=False)
+    assert (upstream.accepted, asked) == (1, 1)
+
+
+async def test_what_must_not_be_sent_twice_takes_a_connection_only_while_it_is_warm(upstreams: Upstreams) -> None:
+    upstream, client = await upstreams(serve_all)
+    expires = asyncio.get_running_loop().time() + 10
+
+    async def post() -> None:
+        stream = await client.request(POST, expires=expires, connect_timeout=5, resend=False)
+        assert await stream.gather(100) == b"hello"
+
+    await post()
+    await post()
+    assert upstream.accepted == 1
+    for connection in client.connections:
+        connection.idle_since -= WARM + 0.01
+    await post()
+    assert upstream.accepted == 2
 
 
 async def test_garbage_on_a_used_connection_is_not_staleness(upstreams: Upstreams) -> None:

@@ -294,3 +294,15 @@ async def test_an_unfinished_answer_shows_that_it_is(
     else:
         reply = await peer.reply()
         assert (reply.body, reply.complete) == (b"begun", False)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(b"\x16\x03\x01\x02\x00\x01\x00", b"not TLS"), (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"not HTTP/2")],
+)
+async def test_another_protocol_is_called_by_its_name(data: bytes, said: bytes, serve: Serve, connect: Connect) -> None:
+    site = await serve(mirror)
+    peer = await connect(site.port)
+    reply = await peer.ask(data)
+    assert reply.status == 400
+    assert said in reply.body

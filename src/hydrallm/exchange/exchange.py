@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 HOLD_LIMIT = 16 * 1024 * 1024
 """Bytes of a JSON answer or an error body that are held; a longer answer is committed and streamed."""
 
+ERROR_PATIENCE = 5.0
+"""Seconds for the body of an error: its status has said already that this attempt has failed."""
+
 LOGGED_BODY = 4096
 """Bytes of an upstream's error body that are logged, where the config asks for it."""
 
@@ -180,6 +183,7 @@ class Exchange:
             expires=command.expires,
             connect_timeout=model.candidate.clocks.connect,
             upload=job.upload(),
+            resend=job.resend,
         )
         self._answer = answer = Answer(upstream, decode=job.generation)
         attempt.status = upstream.status
@@ -215,6 +219,8 @@ class Exchange:
         assert answer is not None  # noqa: S101 - set by the caller
         asked = retry_after(answer.upstream.headers, self._gateway.sources.now())
         answered = True
+        if not answer.upstream.complete:
+            answer.upstream.expire_at(min(command.expires, self._gateway.loop.time() + ERROR_PATIENCE))
         try:
             body = await answer.gather(HOLD_LIMIT)
             if not answer.complete:

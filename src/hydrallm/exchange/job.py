@@ -2,9 +2,8 @@
 
 A *generation* goes through the lane, its model replaced, its body held whole so that it can be sent again. A *relay*
 (models, files, embeddings, batches, ...) keeps the client's bytes, goes to the endpoint of the lane's first model, and
-is made twice only if that cannot do harm: GET and HEAD, or as long as no connection was made (one that was reused and
-closed at once counts as none, see :mod:`hydrallm.http.client`). A big body passes through as it comes. A small one is
-held, because an upload cannot be sent again and so needs a connection of its own.
+is made twice only if that cannot do harm: GET and HEAD, or as long as no connection was made. A big body passes through
+as it comes. A small one is held, because an upload needs a connection of its own.
 """
 
 from __future__ import annotations
@@ -39,6 +38,10 @@ class Job(Protocol):
     """Whether the client asked for a stream."""
     generation: bool
 
+    @property
+    def resend(self) -> bool:
+        """Whether a request may be sent again on a fresh connection when a reused one was stale."""
+
     def call(self, model: Model) -> Call:
         """Return the call to make to ``model``."""
 
@@ -64,6 +67,7 @@ class Generation:
     """
 
     generation = True
+    resend = True
 
     def __init__(
         self, request: ServerStream, operation: Operation, lane: Lane, body: bytes, *, strip_credentials: bool
@@ -127,6 +131,7 @@ class Relay:
         self._safe = request.method in {b"GET", b"HEAD"} and not self._has_body
         self.lane = lane
         self.plan = lane.safe_relay if self._safe else lane.unsafe_relay
+        self.resend = self._safe
 
     @staticmethod
     def needs_whole_body(request: ServerStream, lane: Lane) -> bool:

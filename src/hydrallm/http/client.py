@@ -31,6 +31,9 @@ IDLE_LIMIT = 50.0
 STALE_WINDOW = 1.0
 """Seconds after a request was written in which the end of its connection means that it came too late."""
 
+WARM = 2.0
+"""Seconds; a connection that idled no longer than this is hardly stale: servers give them five and more."""
+
 MAX_IDLE = 512
 
 
@@ -76,6 +79,7 @@ class Client:
         expires: float,
         connect_timeout: float,
         upload: Upload | None = None,
+        resend: bool = True,
     ) -> ClientStream:
         """Send ``request`` and return its stream once the head of the answer is there.
 
@@ -86,6 +90,8 @@ class Client:
             expires: the loop's time by which the whole answer must be there, unless the caller changes the clock.
             connect_timeout: seconds in which a new connection must stand.
             upload: the body, where it is streamed; the clock starts when it is through. It may go on beside the answer.
+            resend: whether it may be sent again if a reused connection turns out to be stale. One that may not goes on
+                a connection that was in use a moment ago, or on a fresh one.
 
         Raises:
             ConnectError: no connection was made, nothing was sent.
@@ -94,11 +100,13 @@ class Client:
         """
         head = self._head(request, upload)
         # An upload can be sent only once, so it is not risked on a connection that may have gone stale.
-        connection = self._take() if upload is None else None
+        connection = self._take(self._idle_limit if resend else WARM) if upload is None else None
         if connection is not None:
             stream = await self._try(connection, request, head, expires, None)
             if stream is not None:
                 return stream
+            if not resend:
+                raise CutError("the upstream closed the connection before it answered")
         connection = await self._open(expires, connect_timeout)
         stream = await self._try(connection, request, head, expires, upload)
         if stream is None:
@@ -165,8 +173,9 @@ class Client:
 
     # -- the pool ----------------------------------------------------------------------------------------------------
 
-    def _take(self) -> ClientConnection | None:
-        while self._idle:
+    def _take(self, max_idle: float) -> ClientConnection | None:
+        """Return the connection that was in use last, unless that is longer ago than ``max_idle`` seconds."""
+        while self._idle and self._loop.time() - self._idle[-1].idle_since <= max_idle:
             connection = self._idle.pop()
             if connection.usable:
                 return connection

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from hydrallm.message import Headers
 
 MAX_HEADERS = 500
-MAX_HEAD = 256 * 1024
-"""Providers are trusted more than clients, but not with all of the memory."""
+MAX_HEAD = 64 * 1024
+"""More than any provider sends, and less than the clients of this world can read."""
 
 _INFORMATIONAL = 200
 _SWITCHING_PROTOCOLS = 101
@@ -60,6 +60,7 @@ class ClientConnection(asyncio.Protocol):
         self._stream: ClientStream | None = None
         self._headers: Headers = []
         self._head_size = 0
+        self._read_size = 0
         self._in_head = True
         self._interim = False
         self._to_eof = False
@@ -80,6 +81,7 @@ class ClientConnection(asyncio.Protocol):
             self.abort()  # an idle upstream has nothing to say; whatever this is must not answer the next request
             return
         stream.began = True
+        self._read_size = len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -95,7 +97,7 @@ class ClientConnection(asyncio.Protocol):
         if self._in_head:
             self._head_size += len(data)
             if self._head_size > MAX_HEAD:
-                self._fail(RemoteProtocolError(f"the upstream's headers are over {MAX_HEAD} bytes"))
+                self._fail(_head_too_big())
 
     def eof_received(self) -> bool:
         """End a body that only the end of the connection delimits."""
@@ -109,7 +111,9 @@ class ClientConnection(asyncio.Protocol):
             when = "inside its answer" if self._stream.began else "before it answered"
             why = f" ({exc})" if exc is not None else ""
             self._stream.fail(CutError(f"the upstream closed the connection {when}{why}"))
+        # What holds this in a circle would keep it, and a request's body with it, until the collector comes by.
         self._parser = None
+        self._stream = None
         self._transport = None
         self.resume_writing()
         self._lost(self)
@@ -144,6 +148,10 @@ class ClientConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Hand the head to the stream, unless it is an interim one."""
         self._in_head = False
+        if self._head_size + self._read_size > MAX_HEAD:  # only a head that came with much else has to be measured
+            size = sum([len(name) + len(value) + 4 for name, value in self._headers])
+            if size > MAX_HEAD:
+                raise _head_too_big()
         status = self._parser.get_status_code()
         self._interim = status < _INFORMATIONAL
         if self._interim:
@@ -258,3 +266,7 @@ class ClientConnection(asyncio.Protocol):
         if self._stream is not None:
             self._stream.fail(error)
         self.abort()
+
+
+def _head_too_big() -> RemoteProtocolError:
+    return RemoteProtocolError(f"the upstream's headers are over {MAX_HEAD} bytes")

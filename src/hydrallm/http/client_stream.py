@@ -267,5 +267,5 @@ class ClientStream:
         self._stop_sending()
         if not self.complete:
             self._connection.abort()
-            if self._error is None:
-                self._error = CutError("closed by this side")
+            # Also instead of an error that was raised: its traceback holds the frames, and they hold this stream.
+            self._error = CutError("closed by this side")

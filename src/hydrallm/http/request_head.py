@@ -92,3 +92,12 @@ def _read_framing(stream: ServerStream, special: dict[bytes, list[bytes]]) -> No
             raise RequestError(417, "the only Expect taken is 100-continue", close=True)
         if stream.http11:
             stream.expect_continue()
+
+
+def malformed(error: Exception, data: bytes) -> RequestError:
+    """Return the refusal of ``data``, which llhttp found not to be HTTP."""
+    if data.startswith(b"\x16\x03"):  # a TLS handshake record (RFC 8446 section 5.1)
+        return RequestError(400, "this port speaks plain HTTP, not TLS: call it by http://", close=True)
+    if data.startswith(b"PRI * HTTP/2"):
+        return RequestError(400, "this port speaks HTTP/1.1, not HTTP/2", close=True)
+    return RequestError(400, f"malformed HTTP: {error}", close=True)

@@ -23,7 +23,7 @@ import httptools
 
 from hydrallm.errors import RequestError
 from hydrallm.http import tcp, wire
-from hydrallm.http.request_head import check_size, read_headers, read_target, read_version
+from hydrallm.http.request_head import check_size, malformed, read_headers, read_target, read_version
 from hydrallm.http.server_stream import Ending, ServerStream
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class ServerConnection(asyncio.Protocol):
                 raise
             self.refuse(error.__context__)
         except httptools.HttpParserError as error:
-            self.refuse(RequestError(400, f"malformed HTTP: {error}", close=True))
+            self.refuse(malformed(error, data))
         if self._in_head:
             self._bound_head(len(data))
         elif stream is not None and stream is self.receiving:
