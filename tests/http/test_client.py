@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 GET = Request(b"GET", b"/", [])
 POST = Request(b"POST", b"/v1/chat?x=1", [(b"content-type", b"application/json")], b'{"a": 1}')
-LONG_HEAD = b"HTTP/1.1 200 OK\r\nX: " + b"y" * 66_000 + b"\r\nContent-Length: 2\r\n\r\nok"
+LONG_HEAD = b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\nContent-Length: 2\r\n\r\nok"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
