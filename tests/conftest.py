@@ -1,6 +1,6 @@
 """What every test shares: the skip policy, the scorecard, and hypothesis's settings.
 
-A test that needs more than Python says so with ``@pytest.mark.needs("nginx")``. Where that is missing it is skipped,
+A test that needs more than Python says so with ``@pytest.mark.needs("node")``. Where that is missing it is skipped,
 and the summary says aloud what was not tested and what to install. With ``HYDRALLM_CI=1``, which ``.ci/run`` sets after
 installing all of it, a skip is a failure: otherwise a green run could hide a test that never ran. The one exception is
 ``@pytest.mark.platform("linux")``, for what has no meaning on another system.
@@ -36,7 +36,6 @@ class Need(NamedTuple):
 
 NEEDS = {
     "git": Need(lambda: shutil.which("git") is not None, "Debian: apt-get install git"),
-    "nginx": Need(lambda: find_nginx() is not None, "Debian: apt-get install nginx-light"),
     "node": Need(lambda: shutil.which("node") is not None, "Debian: apt-get install nodejs npm"),
     "eventstream-codec": Need((NODE_MODULES / "@smithy" / "eventstream-codec").is_dir, "make node"),
 }
@@ -44,11 +43,6 @@ NEEDS = {
 # The shared cores of a CI machine make any deadline a coin toss; a fixed seed there keeps a green commit green.
 hypothesis.settings.register_profile("hydrallm", deadline=None, derandomize=STRICT, print_blob=True)
 hypothesis.settings.load_profile("hydrallm")
-
-
-def find_nginx() -> str | None:
-    """Return nginx's path; Debian puts it where an ordinary user's PATH does not look."""
-    return shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
