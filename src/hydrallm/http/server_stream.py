@@ -99,8 +99,8 @@ class ServerStream:
         self.received = 0
         self.progress = 0
         """What ``received`` was when bytes last came."""
-        self.swept = 0
-        """What ``received`` was when the server last looked for slow senders."""
+        self.swept = -1
+        """What ``received`` was when the server last looked for slow senders; -1 before it has."""
         self.slow_for = 0.0
         self.identity = ""
         self.ended_by: Ending | None = None

@@ -57,6 +57,9 @@ def _untaken(connection: ServerConnection, since: float, now: float) -> float:
 
 def _sweep_body(connection: ServerConnection, stream: ServerStream, elapsed: float) -> None:
     limits = connection.limits
+    if stream.swept < 0:  # it began somewhere between the last look and this one: the clock starts here
+        stream.swept = stream.received
+        return
     slow = stream.received - stream.swept < limits.min_body_rate * elapsed and not stream.continue_owed
     stream.swept = stream.received
     stream.slow_for = stream.slow_for + elapsed if slow else 0.0
