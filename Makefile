@@ -12,7 +12,7 @@ SHELL  := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help venv demo test lint format lock node clean
+.PHONY: help venv demo test matrix lint format lock node clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -24,6 +24,9 @@ venv: $(VENV)/.dev $(VENV)/.package ## make .venv with everything that developme
 
 test: venv ## the test suite; ARGS="-k name" picks tests
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --quiet $(ARGS)
+
+matrix: venv ## the long forms that the suite leaves out: every fault in every format, the outages
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --quiet -m matrix $(ARGS)
 
 lint: venv ## everything that is checked without running the product
 	@echo "== ruff check";        $(BIN)/ruff check --quiet --output-format=concise .

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from hydrallm.app import FORMATS
 from hydrallm.cli.main import COMMANDS
 from hydrallm.config.load import load
+from hydrallm.policy.kinds import RULES
+from hydrallm.policy.overrides import FIXED
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -51,6 +54,37 @@ def test_every_config_in_the_readme_loads(config: str, tmp_path: Path) -> None:
     path.write_text(config, "utf-8")
     path.chmod(0o600)
     assert load(path, ENVIRON).models
+
+
+def test_the_kinds_of_failure_are_documented_with_what_they_lead_to() -> None:
+    reference = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    section = reference.partition("\n## `[retry.on]`\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| .+\. \| `(\w+)`(, once)? \|$", section, re.MULTILINE)
+    led = {kind: (rule.next.name.lower(), ", once" if rule.retries == 1 else "") for kind, rule in RULES.items()}
+    assert {kind: (goes, once) for kind, goes, once in rows} == {
+        kind.value: there for kind, there in led.items() if kind not in FIXED
+    }
+    assert all(f"`{kind}`" in section for kind in FIXED)
+
+
+def test_each_kind_of_failure_is_explained_as_it_is() -> None:
+    text = (ROOT / "docs" / "resilience.md").read_text("utf-8")
+    breaker = {(True, False): "counts", (True, True): "counts, or cools down", (False, False): "–"}
+    section = text.partition("\n## Kinds of failure\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| ([a-z, ]+) \| ([^|]+) \|$", section, re.MULTILINE)
+    assert {kind: (goes, mark) for kind, goes, mark in rows} == {
+        kind.value: (
+            rule.next.name.lower() + (", once" if rule.retries == 1 else ""),
+            f"opens, {rule.opens:g} s" if rule.opens else breaker[rule.counts, rule.cools],
+        )
+        for kind, rule in RULES.items()
+    }
+
+
+def test_each_wire_format_has_its_terminal_event_explained() -> None:
+    text = (ROOT / "docs" / "resilience.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`openai-[^|]+|`anthropic-[^|]+|`bedrock-[^|]+) \|", text, re.MULTILINE)
+    assert sorted(re.findall(r"`([\w-]+)`", " ".join(rows))) == sorted(wire_format.name for wire_format in FORMATS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -37,17 +37,21 @@ from hydrallm.http.dial import Route, tls_context
 from hydrallm.http.limits import Limits
 from hydrallm.http.proxy import find_proxy
 from hydrallm.http.server import Server
+from hydrallm.policy.breaker import Breaker
+from hydrallm.policy.kinds import RULES
+from hydrallm.policy.overrides import overridden
 from hydrallm.policy.plan import Plan
 from hydrallm.secret import Secret
 from hydrallm.telemetry.log import LEVELS, Level, Log
 from hydrallm.telemetry.masking import Mask
+from hydrallm.telemetry.records import ModelChange
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from hydrallm.config.settings import EndpointSettings, Settings
+    from hydrallm.config.settings import EndpointSettings, ModelSettings, Settings
     from hydrallm.endpoints.base import Api
     from hydrallm.formats.base import WireFormat
     from hydrallm.telemetry.records import Sink
@@ -118,7 +122,7 @@ class App:
         }
         server = settings.server
         self._gateway = Gateway(
-            chain=self._chain(),
+            chain=self._chain(sink),
             access=Access(
                 server.client_keys,
                 allow_remote=server.allow_remote,
@@ -138,7 +142,7 @@ class App:
         )
         self._server = Server(self._gateway, self._gateway.refuse, self._gateway.on_fault, limits)
 
-    def _chain(self) -> Chain:
+    def _chain(self, sink: Sink) -> Chain:
         retry = self._settings.retry
         template = Plan(
             candidates=(),
@@ -146,6 +150,8 @@ class App:
             deadline=retry.deadline,
             max_wait=retry.max_wait,
             exponential_backoff=retry.exponential_backoff,
+            rules=overridden(RULES, retry.on),
+            hold_limit=retry.hold_limit,
         )
         endpoints = self._settings.endpoints
         return Chain(
@@ -156,10 +162,12 @@ class App:
                     APIS[model.type],
                     self._clients[model.endpoint],
                     model.candidate,
+                    Breaker(_teller(sink, model)),
                 )
                 for model in self._settings.models
             ],
             template,
+            remembers=retry.breaker,
         )
 
     async def listen(self) -> list[tuple[str, int]]:
@@ -248,6 +256,17 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     except ImportError:
         return asyncio.new_event_loop
     return uvloop.new_event_loop
+
+
+def _teller(sink: Sink, model: ModelSettings) -> Callable[[Breaker], None]:
+    """Return what tells ``sink`` that the breaker of ``model`` has changed."""
+    now = asyncio.get_running_loop().time
+
+    def tell(breaker: Breaker) -> None:
+        left = max(0.0, breaker.until - now())
+        sink.model_changed(ModelChange(model.endpoint, model.model, breaker.state, breaker.cause, left))
+
+    return tell
 
 
 def _route(

@@ -118,7 +118,7 @@ def test_the_template_shows_every_option_with_its_default(tmp_path: Path) -> Non
         assert set(shown[name]) == set(schema.keys(form)), name
     for name in ("server", "log", "retry"):
         for key, definition in schema.keys(schema.TABLES[name]).items():
-            usual: object = [] if definition.kind.shape == "list" else definition.default
+            usual: object = {"list": [], "table": {}}.get(definition.kind.shape, definition.default)
             assert document[name][key] == ("10m" if key == "default_timeout" else usual), key
     assert loaded(content, tmp_path).models
 

@@ -11,6 +11,7 @@ import enum
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -21,6 +22,7 @@ import pytest
 from hydrallm.config.load import load
 from hydrallm.endpoints.base import Credential
 from hydrallm.errors import ConfigError
+from hydrallm.policy.kinds import Next
 from hydrallm.secret import Secret
 
 if TYPE_CHECKING:
@@ -43,14 +45,20 @@ def plain(value: object) -> object:
     if isinstance(value, msgspec.Struct):
         fields = {name: plain(getattr(value, name)) for name in value.__struct_fields__}
         return {type(value).__name__: fields} if isinstance(value, Credential) else fields
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {name: plain(item) for name, item in value.items()}
     if isinstance(value, tuple):
         return [plain(item) for item in value]
+    return plain_leaf(value)
+
+
+def plain_leaf(value: object) -> object:
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, Path):
         return value.name
+    if isinstance(value, Next):
+        return value.name.lower()
     return str(value) if isinstance(value, Secret | enum.Enum) else value
 
 

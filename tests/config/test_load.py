@@ -7,6 +7,7 @@ import pytest
 
 from hydrallm.config.load import load, parse
 from hydrallm.errors import ConfigError, ConfigMissingError
+from hydrallm.policy.kinds import Kind, Next
 
 MINIMAL = '[endpoints.e]\nurl = "https://e.example"\napi_key = "-"\n[[models]]\nendpoint = "e"\nmodel = "mödel"\n'
 LITERAL_KEY = MINIMAL.replace('"-"', '"literal"')
@@ -39,6 +40,18 @@ def only_problem(path: Path) -> str:
 def test_encodings_and_line_ends(config: Path, content: bytes) -> None:
     config.write_bytes(content)
     assert load(config, {}).models[0].model == "mödel"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.STALLED])
+@pytest.mark.parametrize("goes", Next)
+def test_each_kind_of_failure_before_the_commit_may_lead_anywhere(config: Path, kind: Kind, goes: Next) -> None:
+    config.write_text(f'{MINIMAL}[retry.on]\n{kind} = "{goes.name.lower()}"\n', "utf-8")
+    assert load(config, {}).retry.on == {kind: goes}
+
+
+def test_where_a_failure_leads_may_stand_in_the_environment(config: Path) -> None:
+    config.write_text(f'{MINIMAL}[retry.on]\ncut = "$GOES"\nserver = ""\n', "utf-8")
+    assert load(config, {"GOES": "Return"}).retry.on == {Kind.CUT: Next.RETURN}
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:

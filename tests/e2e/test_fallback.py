@@ -330,5 +330,7 @@ async def test_a_stream_that_falls_silent_is_cut(serve: Serve, connect: Connect)
         async with await connect(gateway.port) as client:
             reply = await client.ask(b'{"model":"m","messages":[],"stream":true}')
         assert not reply.complete
-        assert reply.body.count(b"data: ") == 3
+        *events, error = reply.body.split(b"data: ")[1:]
+        assert len(events) == 3
+        assert json.loads(error)["error"]["type"] == "timeout_error"
         await asyncio.wait_for(provider.received[0].wait_closed(), 5)

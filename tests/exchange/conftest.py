@@ -22,8 +22,9 @@ from hydrallm.faults.provider import Provider
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from hydrallm.exchange.chain import Model
     from hydrallm.message import Request
-    from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord
+    from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord, ModelChange
 
 BODY = b'{"model": "client-model", "messages": [{"role": "user", "content": "hi"}]}'
 
@@ -38,6 +39,7 @@ class Journal:
         self.exchanges: list[ExchangeRecord] = []
         self.failed: list[AttemptRecord] = []
         self.faults: list[str] = []
+        self.changes: list[ModelChange] = []
         self._news = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -52,6 +54,9 @@ class Journal:
         self.exchanges.append(exchange)
         self._tell_soon()
 
+    def model_changed(self, change: ModelChange) -> None:
+        self.changes.append(change)
+
     def fault(self, text: str) -> None:
         self.faults.append(text)
 
@@ -59,6 +64,15 @@ class Journal:
         """Wait until ``count`` exchanges have ended in all, and return the last of those."""
         await self._until(lambda: len(self.exchanges) >= count)
         return self.exchanges[count - 1]
+
+    async def generations(self, count: int) -> list[ExchangeRecord]:
+        """Wait until ``count`` generations have ended in all, and return their records."""
+
+        def ended() -> list[ExchangeRecord]:
+            return [exchange for exchange in self.exchanges if exchange.wire_format]
+
+        await self._until(lambda: len(ended()) >= count)
+        return ended()
 
     async def first_failure(self) -> AttemptRecord:
         """Wait until an attempt has failed, and return the first."""
@@ -126,9 +140,13 @@ class Client:
 
     async def reply(self, method: str = "POST") -> Reply:
         status, headers = await self.head()
-        body = bytearray()
         if method == "HEAD" or status in {204, 304}:
             return Reply(status, headers, b"", complete=True)
+        return await self.rest(status, headers)
+
+    async def rest(self, status: int, headers: dict[str, str]) -> Reply:
+        """Return the reply whose head has been read."""
+        body = bytearray()
         try:
             if "content-length" in headers:
                 body += await self.reader.readexactly(int(headers["content-length"]))
@@ -152,6 +170,15 @@ class Client:
         return await asyncio.wait_for(self.reply(method), 20)
 
 
+Connect = Callable[[int], Awaitable[Client]]
+
+
+@pytest.fixture
+def connect() -> Connect:
+    """Opens a connection to a port."""
+    return Client.connect
+
+
 class Gateway:
     """A running gateway.
 
@@ -170,6 +197,19 @@ class Gateway:
             return await client.ask(*args, **kwargs)
         finally:
             await client.close()
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The models of the chain, so that a test can age their breakers."""
+        return self.app._gateway.chain.models  # noqa: SLF001 - no one else needs to see them
+
+    async def health(self) -> Any:  # noqa: ANN401 - JSON
+        return (await self.ask(None, "/_hydra/health", "GET")).json
+
+    async def has_seen_all(self) -> None:
+        """Wait until the gateway has read whatever was sent to it by now: it serves this request after that."""
+        for _ in range(3):
+            await self.health()
 
 
 Serve = Callable[..., Awaitable[Gateway]]

@@ -4,6 +4,7 @@ from urllib.parse import unquote
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from hydrallm.app import APIS
 from hydrallm.endpoints.base import BaseURL, Endpoint
@@ -11,11 +12,12 @@ from hydrallm.exchange.chain import Chain, Model
 from hydrallm.formats.base import ApiType
 from hydrallm.http.client import Client
 from hydrallm.http.dial import Route
-from hydrallm.policy.classify import RULES, UNSAFE_RULES
+from hydrallm.policy.breaker import Breaker
+from hydrallm.policy.kinds import RULES, UNSAFE_RULES
 from hydrallm.policy.plan import Candidate, Clocks, Plan
 
 URL = BaseURL("http", "127.0.0.1", 9, b"", b"127.0.0.1:9")
-TEMPLATE = Plan((), max_cycles=7, deadline=99.0, max_wait=3.0, exponential_backoff=True)
+TEMPLATE = Plan((), max_cycles=7, deadline=99.0, max_wait=3.0, exponential_backoff=True, hold_limit=9.0)
 
 
 def candidate(attempts: int) -> Candidate:
@@ -24,7 +26,7 @@ def candidate(attempts: int) -> Candidate:
 
 async def model(name: str, api_type: ApiType, attempts: int = 1) -> Model:
     client = Client(Route("127.0.0.1", 9, b"127.0.0.1:9"))
-    return Model(name, Endpoint("e", URL), APIS[api_type], client, candidate(attempts))
+    return Model(name, Endpoint("e", URL), APIS[api_type], client, candidate(attempts), Breaker())
 
 
 async def test_a_lane_has_the_models_of_one_type_in_the_order_of_the_chain() -> None:
@@ -37,7 +39,8 @@ async def test_a_lane_has_the_models_of_one_type_in_the_order_of_the_chain() -> 
     lane = chain.lane(ApiType.OPENAI)
     assert lane is not None
     assert [one.name for one in lane.models] == ["a", "c"]
-    assert lane.plan == Plan((candidate(1), candidate(3)), 7, 99.0, 3.0, exponential_backoff=True)
+    assert lane.plan == replace(TEMPLATE, candidates=(candidate(1), candidate(3)))
+    assert lane.breakers == (models[0].breaker, models[2].breaker)
     assert chain.lane(ApiType.BEDROCK) is None
     assert chain.api_types == [ApiType.OPENAI, ApiType.ANTHROPIC]
 
@@ -58,7 +61,7 @@ async def test_a_relay_goes_to_the_first_model_as_often_as_a_generation_would() 
     lane = Chain([await model("a", ApiType.OPENAI, 3), await model("b", ApiType.OPENAI)], TEMPLATE).lane(ApiType.OPENAI)
     assert lane is not None
     for plan, rules in ((lane.safe_relay, RULES), (lane.unsafe_relay, UNSAFE_RULES)):
-        assert plan == Plan((candidate(3),), 7, 99.0, 3.0, exponential_backoff=True, rules=rules)
+        assert plan == replace(TEMPLATE, candidates=(candidate(3),), rules=rules)
 
 
 @given(st.text())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hydrallm.faults.script import Answer, Cut, Fail, Hang, Malformed, Raw, Stall
-from hydrallm.policy.classify import Kind
+from hydrallm.policy.kinds import Kind
 
 if TYPE_CHECKING:
     from tests.exchange.conftest import Provide, Serve
@@ -208,18 +208,29 @@ def until_eof(body: str, status: str = "200 OK", coding: str = "") -> Raw:
     return Raw(data=f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{coding}\r\n{body}")
 
 
-@pytest.mark.parametrize("cut", ['{"choices": [{"mess', '{"a": 1', "[1,", '{"a": "\\ud800'])
+WHOLE = '{"choices": [{"message": {"role": "assistant", "content": "done"}, "finish_reason": "stop"}]'
+"""A right answer but for what may be added to it, and its end."""
+
+
+@pytest.mark.parametrize("cut", ['{"choices": [{"mess', WHOLE, "[1,", '{"a": "\\ud800'])
 async def test_json_that_its_end_cuts_is_asked_for_again(cut: str, provide: Provide, serve: Serve) -> None:
     """HTTP cannot tell: an answer without a length and without chunks ends where the connection does."""
     upstream = await provide([until_eof(cut), Answer(text="done")])
     gateway = await serve({"url": upstream.url, "attempts": 2})
     assert (await gateway.client.ask()).json["choices"][0]["message"]["content"] == "done"
     assert [attempt.kind for attempt in gateway.journal.failed] == [Kind.BAD_ANSWER]
-    assert "JSON is cut" in gateway.journal.failed[0].detail
+    assert "cut or damaged" in gateway.journal.failed[0].detail
 
 
 @pytest.mark.parametrize(
-    "whole", ["{}", "[1e400, NaN] \n", '{"a": "\\ud800"}', "\xef\xbb\xbf{}", "[" * 9999 + "]" * 9999]
+    "whole",
+    [
+        WHOLE + "}",
+        WHOLE + ', "odd": [1e400, NaN]} \n',
+        WHOLE + ', "odd": "\\ud800"}',
+        "\xef\xbb\xbf" + WHOLE + "}",
+        WHOLE + ', "odd": ' + "[" * 9999 + "]" * 9999 + "}",
+    ],
 )
 async def test_whole_json_delimited_by_its_end_passes_however_odd_it_is(
     whole: str, provide: Provide, serve: Serve
@@ -229,11 +240,15 @@ async def test_whole_json_delimited_by_its_end_passes_however_odd_it_is(
     assert (reply.status, reply.body) == (200, whole.encode("latin-1"))
 
 
-async def test_only_an_answer_that_its_end_delimits_is_parsed(provide: Provide, serve: Serve) -> None:
-    upstream = await provide([Fail(status=200, body='{"a": '), until_eof("{", "302 Found")])
-    gateway = await serve(upstream)
-    assert (await gateway.client.ask()).body == b'{"a": '
-    assert (await gateway.client.ask()).status == 302
+async def test_what_is_no_answer_is_asked_for_again_whatever_delimits_it(provide: Provide, serve: Serve) -> None:
+    gateway = await serve({"url": (await provide([Fail(status=200, body=WHOLE), Answer()])).url, "attempts": 2})
+    assert (await gateway.client.ask()).headers["x-hydrallm-attempts"] == "2"
+
+
+async def test_a_redirect_is_not_looked_at(provide: Provide, serve: Serve) -> None:
+    gateway = await serve(await provide(until_eof("{", "302 Found")))
+    reply = await gateway.client.ask()
+    assert (reply.status, reply.body) == (302, b"{")
 
 
 @pytest.mark.parametrize("size", [100_000, 5_000_000])
@@ -303,11 +318,26 @@ def gzipped(content_type: str, *pieces: bytes) -> Raw:
     return Raw(data=f"HTTP/1.1 200 OK\r\n{head}\r\n{body}0\r\n\r\n")
 
 
+WORD = b'data: {"choices": [{"index": 0, "delta": {"content": "done"}}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
 async def test_a_compressed_stream_that_lacks_its_end_is_cut(provide: Provide, serve: Serve) -> None:
-    gateway = await serve(await provide(gzipped("text/event-stream", b"data: 1\n\n", b"data: [DONE]\n\n")))
+    gateway = await serve(await provide(gzipped("text/event-stream", WORD)))
     reply = await gateway.client.ask(STREAM_BODY)
-    assert (reply.status, reply.body, reply.complete) == (200, b"data: 1\n\ndata: [DONE]\n\n", False)
+    assert (reply.status, reply.complete) == (200, False)
+    assert reply.body.startswith(WORD)
+    assert b"[DONE]" not in reply.body
     assert (await gateway.journal.ended()).outcome == "cut"
+
+
+async def test_a_compressed_stream_that_lacks_only_the_end_of_its_coding_is_complete(
+    provide: Provide, serve: Serve
+) -> None:
+    gateway = await serve(await provide(gzipped("text/event-stream", WORD, DONE)))
+    reply = await gateway.client.ask(STREAM_BODY)
+    assert (reply.status, reply.body, reply.complete) == (200, WORD + DONE, True)
+    assert (await gateway.journal.ended()).outcome == "answered"
 
 
 async def test_compressed_json_that_lacks_its_end_is_asked_for_again(provide: Provide, serve: Serve) -> None:

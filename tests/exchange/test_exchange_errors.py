@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hydrallm.exchange.exchange import ERROR_PATIENCE
+from hydrallm.exchange.attempt import ERROR_PATIENCE
 from hydrallm.faults.script import Answer, Cut, Fail, Hang, Malformed, Raw
-from hydrallm.policy.classify import Kind
+from hydrallm.policy.kinds import Kind
 
 if TYPE_CHECKING:
     from tests.exchange.conftest import Provide, Serve
@@ -135,30 +135,59 @@ async def test_the_message_tells_the_last_failure_of_each_model(provide: Provide
 # -- whose key it was --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [401, 402, 403, 404])
-async def test_a_refusal_of_our_key_is_a_502_with_the_reason(status: int, provide: Provide, serve: Serve) -> None:
-    upstream = await provide(Fail(status=status, body="your key our-secret-key is no good"))
+@pytest.mark.parametrize(
+    ("status", "says", "kind"),
+    [
+        (401, "your key our-secret-key is no good", "misconfigured"),
+        (402, "pay for our-secret-key", "quota"),
+        (403, "your key our-secret-key is no good", "misconfigured"),
+        (404, "no such model for our-secret-key", "misconfigured"),
+        (404, "no such path, our-secret-key", "unsupported"),
+        (405, "not here, our-secret-key", "unsupported"),
+    ],
+)
+async def test_a_refusal_of_our_key_is_a_502_with_the_reason(
+    status: int, says: str, kind: str, provide: Provide, serve: Serve
+) -> None:
+    upstream = await provide(Fail(status=status, body=says))
     gateway = await serve({"url": upstream.url, "api_key": "our-secret-key"})
     reply = await gateway.client.ask(headers={"Authorization": "Bearer the-clients"})
     assert reply.status == 502
     assert f" {status}" in reply.json["error"]["message"]
-    assert reply.json["error"]["code"] == ("upstream_quota" if status == 402 else "upstream_misconfigured")
+    assert reply.json["error"]["code"] == f"upstream_{kind}"
+    assert gateway.journal.failed[0].loud
     assert b"our-secret-key" not in reply.body
     assert dict(upstream.received[0].headers)[b"authorization"] == b"Bearer our-secret-key"
 
 
-@pytest.mark.parametrize("status", [401, 402, 403, 404])
-async def test_a_refusal_of_the_clients_key_is_the_clients_unchanged(
-    status: int, provide: Provide, serve: Serve
+REFUSALS = [(401, "unauthorized"), (402, "quota"), (403, "unauthorized"), (404, "unsupported"), (405, "unsupported")]
+
+
+@pytest.mark.parametrize(("status", "kind"), REFUSALS)
+async def test_a_refusal_of_the_clients_key_leads_to_the_next_model(
+    status: int, kind: str, provide: Provide, serve: Serve
 ) -> None:
     upstream, other = await provide(Fail(status=status, body="your key is no good")), await provide()
-    gateway = await serve({"url": upstream.url, "attempts": 3}, other)
+    gateway = await serve({"url": upstream.url, "attempts": 3}, {"url": other.url, "api_key": "k-our-secret"})
+    reply = await gateway.client.ask(headers={"Authorization": "Bearer the-clients"})
+    assert (reply.status, reply.headers["x-hydrallm-endpoint"]) == (200, "e2")
+    assert dict(upstream.received[0].headers)[b"authorization"] == b"Bearer the-clients"
+    assert dict(other.received[0].headers)[b"authorization"] == b"Bearer k-our-secret"
+    assert len(upstream.received) == 1
+    assert [attempt.kind for attempt in gateway.journal.failed] == [kind]
+
+
+@pytest.mark.parametrize(("status", "kind"), REFUSALS)
+async def test_a_refusal_of_the_clients_key_is_shown_unchanged_once_nothing_is_left(
+    status: int, kind: str, provide: Provide, serve: Serve
+) -> None:
+    upstream = await provide(Fail(status=status, headers={"www-authenticate": "Bearer"}, body="your key is no good"))
+    gateway = await serve({"url": upstream.url, "attempts": 3}, max_cycles=3)
     reply = await gateway.client.ask(headers={"Authorization": "Bearer the-clients"})
     assert (reply.status, reply.body) == (status, b"your key is no good")
-    assert "x-should-retry" not in reply.headers
-    assert dict(upstream.received[0].headers)[b"authorization"] == b"Bearer the-clients"
-    assert other.received == []
-    assert (await gateway.journal.ended()).outcome == "client_error"
+    assert (reply.headers["www-authenticate"], reply.headers["x-should-retry"]) == ("Bearer", "false")
+    assert len(upstream.received) == 1
+    assert (await gateway.journal.ended()).outcome == kind
 
 
 async def test_a_real_error_is_shown_rather_than_a_word_about_our_key(provide: Provide, serve: Serve) -> None:
@@ -179,7 +208,7 @@ async def test_a_word_about_our_key_does_not_hide_a_timeout(provide: Provide, se
 # -- errors that are the client's --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [400, 405, 413, 418, 422, 451])
+@pytest.mark.parametrize("status", [400, 411, 418, 422, 451])
 async def test_a_client_error_is_returned_as_it_is_after_one_attempt(
     status: int, provide: Provide, serve: Serve
 ) -> None:
@@ -193,6 +222,20 @@ async def test_a_client_error_is_returned_as_it_is_after_one_attempt(
     assert reply.headers["x-should-retry"] == "maybe"
     assert reply.headers["x-hydrallm-attempts"] == "1"
     assert other.received == []
+
+
+@pytest.mark.parametrize("failure", [Fail(status=413, body="too large"), Fail(cause="context_length")])
+async def test_a_request_too_long_for_one_model_is_taken_to_the_next(
+    failure: Fail, provide: Provide, serve: Serve
+) -> None:
+    first, second = await provide(failure), await provide()
+    gateway = await serve({"url": first.url, "attempts": 3}, second)
+    assert (await gateway.client.ask()).headers["x-hydrallm-endpoint"] == "e2"
+    assert len(first.received) == 1
+    second.play(Fail(status=500, body="on fire"))
+    reply = await gateway.client.ask()
+    assert reply.status == (failure.status or 400)  # of the two errors the one that the client can do something about
+    assert reply.body != b"on fire"
 
 
 async def test_a_client_error_is_the_last_word_whatever_was_kept_before(provide: Provide, serve: Serve) -> None:

@@ -23,6 +23,7 @@ from hydrallm.http.client import Client
 from hydrallm.http.dial import Route
 from hydrallm.http.server import Server
 from hydrallm.http.server_stream import ServerStream
+from hydrallm.policy.breaker import Breaker
 from hydrallm.policy.plan import Candidate, Clocks, Plan
 from hydrallm.telemetry.masking import Mask
 
@@ -42,7 +43,10 @@ async def gateway(provide: Provide, serve: Serve) -> Running:
 async def test_health(gateway: Running) -> None:
     reply = await gateway.client.ask(None, "/_hydra/health", "GET")
     assert reply.status == 200
-    assert reply.json == {"status": "ok", "version": __version__, "listener": f"127.0.0.1:{gateway.port}"}
+    told = reply.json
+    (model,) = told.pop("models")
+    assert told == {"status": "ok", "version": __version__, "listener": f"127.0.0.1:{gateway.port}"}
+    assert (model["endpoint"], model["model"], model["state"]) == ("e1", "m1", "closed")
     assert reply.headers["x-hydrallm-request-id"]
     assert reply.headers["cache-control"] == "no-store"
     head = await gateway.client.ask(None, "/_hydra/health", "HEAD")
@@ -261,7 +265,7 @@ def make_gateway(journal: Journal) -> Gateway:
     candidate = Candidate(1, 0.0, Clocks(1.0, 1.0, 1.0, 1.0))
     url = BaseURL("http", "127.0.0.1", 9, b"", b"127.0.0.1:9")
     return Gateway(
-        chain=Chain([Model("m", Endpoint("e", url), Broken(), client, candidate)], Plan(())),
+        chain=Chain([Model("m", Endpoint("e", url), Broken(), client, candidate, Breaker())], Plan(())),
         access=Access(),
         paths=Paths(FORMATS, ERROR_FORMATS),
         sink=journal,

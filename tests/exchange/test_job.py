@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hydrallm.faults.script import Answer, Cut, Fail, Raw
-from hydrallm.policy.classify import Kind
+from hydrallm.policy.kinds import Kind
 
 if TYPE_CHECKING:
     from tests.exchange.conftest import Provide, Serve

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from hydrallm.exchange.verdict import retry_headers, verdict
-from hydrallm.policy.attempts import GiveUp
-from hydrallm.policy.classify import Kind
+from hydrallm.policy.commands import GiveUp
+from hydrallm.policy.kinds import Kind
 from hydrallm.telemetry.records import AttemptRecord
 
 

@@ -285,6 +285,12 @@ def test_anthropic_bedrock_raises_its_own_exception(status: int, stream: bool) -
     assert caught.value.status_code == status
 
 
+@pytest.mark.parametrize("format_", [OpenAIChat(), OpenAICompletions(), OpenAIResponses(), AnthropicMessages()])
+def test_the_type_that_an_upstream_said_is_kept(format_: WireFormat) -> None:
+    response = format_.encode_error(ApiError(429, MESSAGE, "insufficient_quota", "r", "insufficient_quota"))
+    assert json.loads(response.body)["error"]["type"] == "insufficient_quota"
+
+
 @pytest.mark.parametrize("format_", [OpenAIChat(), AnthropicMessages(), BedrockInvoke()])
 def test_a_message_that_has_no_utf8_is_still_said(format_: WireFormat) -> None:
     response = format_.encode_error(ApiError(400, 'no "\ud800" here', "bad_request", "r"))

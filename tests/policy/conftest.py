@@ -6,7 +6,7 @@
         playbook(2, 1, max_cycles=1)  # two models: the first may be tried twice, the second once
         >> Started(0.0, stream=False)
         << Try(1, A, 32.0)
-        >> ContentSeen(1)
+        >> ContentSeen(1, 1.0, complete=True)
         << Deliver(1)
     )
 
@@ -18,27 +18,33 @@ mitmproxy's tests of its proxy layers.) Times are binary fractions, so that sums
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
 import pytest
 
 from hydrallm.policy.attempts import Attempts
-from hydrallm.policy.classify import RULES
+from hydrallm.policy.breaker import Breaker
+from hydrallm.policy.budget import Budget
+from hydrallm.policy.kinds import RULES
 from hydrallm.policy.plan import Candidate, Clocks, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from hydrallm.policy.attempts import Command, Event
-    from hydrallm.policy.classify import Kind, Rule
+    from hydrallm.policy.commands import Command
+    from hydrallm.policy.events import Event
+    from hydrallm.policy.kinds import Kind, Rule
 
 
 class Playbook:
     """Events and the commands expected after them, played when the playbook's truth is asked for."""
 
-    def __init__(self, plan: Plan, chance: Callable[[], float]) -> None:
-        self.policy = Attempts(plan, chance)
+    def __init__(
+        self, plan: Plan, chance: Callable[[], float], breakers: Sequence[Breaker] | None, budget: Budget | None
+    ) -> None:
+        breakers = breakers or [Breaker() for _ in plan.candidates]
+        self.policy = Attempts(plan, chance, breakers, budget or Budget())
         self.played = False
         self._lines: list[tuple[Event, Command | None]] = []
 
@@ -84,6 +90,8 @@ def playbook() -> Iterator[MakePlaybook]:
         max_wait: float = 4.0,
         exponential: bool = False,
         rules: Mapping[Kind, Rule] = RULES,
+        breakers: Sequence[Breaker] | None = None,
+        budget: Budget | None = None,
     ) -> Playbook:
         """Return a playbook for a chain in which each model has as many ``attempts``, 0.5 s apart by default."""
         padded = itertools.chain(intervals, itertools.repeat(0.5))
@@ -91,7 +99,7 @@ def playbook() -> Iterator[MakePlaybook]:
             Candidate(count, interval, CLOCKS) for count, interval in zip(attempts, padded, strict=False)
         )
         plan = Plan(candidates, max_cycles, deadline, max_wait, exponential, rules)
-        made.append(Playbook(plan, chance))
+        made.append(Playbook(plan, chance, breakers, budget))
         return made[-1]
 
     yield make

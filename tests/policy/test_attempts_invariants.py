@@ -10,20 +10,12 @@ from typing import NamedTuple
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hydrallm.policy.attempts import (
-    RETRY_AFTER_CAP,
-    AttemptFailed,
-    Attempts,
-    Command,
-    ContentSeen,
-    Deliver,
-    GiveUp,
-    Started,
-    Try,
-    Wait,
-    Waited,
-)
-from hydrallm.policy.classify import RULES, UNSAFE_RULES, Kind, Next
+from hydrallm.policy.attempts import RETRY_AFTER_CAP, Attempts
+from hydrallm.policy.breaker import Breaker
+from hydrallm.policy.budget import Budget
+from hydrallm.policy.commands import Command, Deliver, GiveUp, Try, Wait
+from hydrallm.policy.events import AttemptFailed, ContentSeen, Started, Waited
+from hydrallm.policy.kinds import RULES, UNSAFE_RULES, Kind, Next
 from hydrallm.policy.plan import Candidate, Clocks, Plan
 
 
@@ -86,7 +78,7 @@ class Referee:
         self.end: Deliver | GiveUp | None = None
 
     def play(self) -> None:
-        policy = Attempts(self.plan, lambda: self.course.chance)
+        policy = Attempts(self.plan, lambda: self.course.chance, [Breaker() for _ in self.plan.candidates], Budget())
         command: Command = policy.step(Started(self.now, self.stream))
         bound = 2 * sum(candidate.attempts for candidate in self.plan.candidates) * self.plan.max_cycles + 1
         for _ in range(bound):
@@ -115,7 +107,7 @@ class Referee:
         self.check_silence(command.candidate)
         self.tries.append((command.candidate, self.now))
         if len(self.tries) > len(self.course.failures):
-            return ContentSeen(command.attempt)
+            return ContentSeen(command.attempt, self.now, complete=True)
         failure = self.course.failures[len(self.tries) - 1]
         self.now = command.expires if failure.kind is Kind.SLOW_START else self.now + failure.seconds
         self.failed.append((command.candidate, failure, self.now))

@@ -6,18 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hydrallm.policy.attempts import (
-    RETRY_AFTER_CAP,
-    AttemptFailed,
-    ContentSeen,
-    Deliver,
-    GiveUp,
-    Started,
-    Try,
-    Wait,
-    Waited,
-)
-from hydrallm.policy.classify import RULES, Kind, Next
+from hydrallm.policy.attempts import RETRY_AFTER_CAP
+from hydrallm.policy.commands import Deliver, GiveUp, Try, Wait
+from hydrallm.policy.events import AttemptFailed, ContentSeen, Started, Waited
+from hydrallm.policy.kinds import RULES, Kind, Next
 
 if TYPE_CHECKING:
     from tests.policy.conftest import MakePlaybook
@@ -123,7 +115,7 @@ def test_a_long_retry_after_puts_the_model_off_until_nothing_else_is_left(playbo
         << Wait(65.0)
         >> Waited(65.0)
         << Try(3, A, 97.0)
-        >> ContentSeen(3)
+        >> ContentSeen(3, 1.0, complete=True)
         << Deliver(3)
     )
 
@@ -189,7 +181,7 @@ def test_a_model_that_no_cycle_waited_for_is_waited_for_in_the_end(playbook: Mak
         << Wait(66.0)
         >> Waited(66.0)
         << Try(5, B, 98.0)
-        >> ContentSeen(5)
+        >> ContentSeen(5, 1.0, complete=True)
         << Deliver(5)
     )
 

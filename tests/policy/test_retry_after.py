@@ -13,7 +13,7 @@ NOW = datetime.datetime(1994, 11, 6, 8, 49, 37, tzinfo=datetime.UTC)
 
 
 def asked(**headers: bytes) -> float | None:
-    return retry_after([(name.replace("_", "-").encode(), value) for name, value in headers.items()], NOW)
+    return retry_after([(name.replace("_", "-").encode(), value) for name, value in headers.items()], NOW, limits=True)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,149 @@ def test_where_they_are_rubbish_the_seconds_count(rubbish: bytes) -> None:
 def test_nothing_sent() -> None:
     assert asked() is None
     assert asked(retry_afterwards=b"5") is None
+
+
+def limits(*headers: tuple[str, str], now: datetime.datetime = NOW) -> float | None:
+    return retry_after([(name.encode(), value.encode()) for name, value in headers], now, limits=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        # OpenAI's and Groq's durations, as their documentation has them or as they were seen.
+        ("1s", 1.0),
+        ("6m0s", 360.0),
+        ("20ms", 0.02),
+        ("12ms", 0.012),
+        ("7.66s", 7.66),
+        ("2m59.56s", 179.56),
+        ("1h2m3.5s", 3723.5),
+        ("23h59m59s", 86_399.0),
+        ("1d", 86_400.0),
+        ("0s", 0.0),
+        ("500us", 0.0005),
+        # Azure's and Cerebras's seconds.
+        ("43", 43.0),
+        ("33011.382867", 33_011.382867),
+    ],
+)
+def test_resets_that_are_durations(value: str, seconds: float) -> None:
+    assert limits(("x-ratelimit-reset-tokens", value)) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "value", ["1d2h", "25h", "86401", "-1", "-5s", "+5s", "s", "5 s", "1e3s", "5x", "", "6m0", "1s,2s"]
+)
+def test_resets_that_are_rubbish_or_absurd_count_as_not_sent(value: str) -> None:
+    assert limits(("x-ratelimit-reset-requests", value)) is None
+
+
+@given(st.integers(0, 86_399_999))
+def test_durations_as_go_writes_them(milliseconds: int) -> None:
+    rest, left = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(rest, 60)
+    text = f"{hours}h{minutes}m{left / 1000:g}s" if milliseconds >= 1000 else f"{milliseconds}ms"
+    assert limits(("x-ratelimit-reset-requests", text)) == pytest.approx(milliseconds / 1000, abs=0.01)
+
+
+TODAY = datetime.datetime(2026, 10, 18, 12, 0, tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("2026-10-18T12:00:30Z", 30.0),
+        ("2026-10-18t12:00:30z", 30.0),
+        ("2026-10-18T14:00:30+02:00", 30.0),
+        ("2026-10-18T12:00:30.250Z", 30.25),
+        ("2026-10-18T12:00:30.250000123Z", 30.25),
+        ("2026-10-18T11:59:59Z", 0.0),
+        ("2026-10-19T12:00:00Z", 86_400.0),
+        ("2026-10-19T12:00:01Z", None),
+        ("2026-10-18T12:00:30", None),
+        ("2026-10-18T12:00:99Z", None),
+        ("2026-02-30T12:00:30Z", None),
+        ("2026-10-18", None),
+        ("20261018T120030Z", None),
+        ("0001-01-01T00:00:00+23:59", 0.0),
+        ("9999-12-31T23:59:59-23:59", None),
+    ],
+)
+def test_resets_of_anthropic_are_times(value: str, seconds: float | None) -> None:
+    assert limits(("anthropic-ratelimit-input-tokens-reset", value), now=TODAY) == seconds
+
+
+@pytest.mark.parametrize("name", ["x-ratelimit-reset", "ratelimit-reset", "anthropic-ratelimit-unified-reset"])
+@pytest.mark.parametrize(
+    ("ahead", "seconds"), [(0.0, 0.0), (30.0, 30.0), (86_400.0, 86_400.0), (86_401.0, None), (-3600.0, 0.0)]
+)
+def test_resets_may_be_epoch_seconds_or_milliseconds(name: str, ahead: float, seconds: float | None) -> None:
+    when = TODAY.timestamp() + ahead
+    assert limits((name, f"{when:.0f}"), now=TODAY) == seconds
+    assert limits((name, f"{when * 1000:.0f}"), now=TODAY) == seconds
+
+
+def test_openrouters_day() -> None:
+    """As it was seen, on the fourth of April 2026 at 20:51:12."""
+    now = datetime.datetime(2026, 4, 4, 20, 51, 12, tzinfo=datetime.UTC)
+    headers = ("x-ratelimit-limit", "50"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1775347200000")
+    assert limits(*headers, now=now) == 3 * 3600 + 8 * 60 + 48
+
+
+@pytest.mark.parametrize(
+    ("requests", "tokens", "seconds"),
+    [
+        ("0", "150", 1.0),
+        ("60", "0", 360.0),
+        ("0", "0", 360.0),
+        ("60", "150", 1.0),
+        ("", "", 1.0),
+        ("-1", "-1", 1.0),
+        ("0.0", "150", 1.0),
+    ],
+)
+def test_a_limit_that_is_used_up_counts_before_the_others(requests: str, tokens: str, seconds: float) -> None:
+    resets = ("x-ratelimit-reset-requests", "1s"), ("x-ratelimit-reset-tokens", "6m0s")
+    left = ("x-ratelimit-remaining-requests", requests), ("x-ratelimit-remaining-tokens", tokens)
+    assert limits(*resets, *left) == seconds
+    assert limits(*left, *resets[::-1]) == seconds
+
+
+def test_the_longest_of_those_that_are_used_up() -> None:
+    headers = [
+        ("anthropic-ratelimit-requests-remaining", "0"),
+        ("anthropic-ratelimit-requests-reset", "2026-10-18T12:00:10Z"),
+        ("anthropic-ratelimit-output-tokens-remaining", "0"),
+        ("anthropic-ratelimit-output-tokens-reset", "2026-10-18T12:00:40Z"),
+        ("anthropic-ratelimit-tokens-remaining", "1000"),
+        ("anthropic-ratelimit-tokens-reset", "2026-10-18T12:00:05Z"),
+    ]
+    assert limits(*headers, now=TODAY) == 40.0
+
+
+def test_limits_count_only_where_no_retry_after_is_sensible() -> None:
+    reset = ("x-ratelimit-reset-requests", "1m")
+    assert limits(reset, ("retry-after", "2")) == 2.0
+    assert limits(reset, ("retry-after-ms", "250")) == 0.25
+    assert limits(reset, ("retry-after", "0")) == 0.0
+    assert limits(reset, ("retry-after", "soon")) == 60.0
+    assert limits(reset, ("retry-after", "1000000000")) == 60.0
+    assert limits(("x-ratelimit-limit-requests", "60"), ("x-ratelimit-remaining-requests", "0")) is None
+    assert limits(("anthropic-ratelimit-requests-limit", "60"), ("reset", "5")) is None
+
+
+LIMITS = ["x-ratelimit-reset", "x-ratelimit-reset-tokens", "anthropic-ratelimit-tokens-reset", "ratelimit-reset"]
+parts = st.sampled_from(
+    ["1", "5", "9", "0", ".", "d", "h", "m", "s", "ms", "-", ":", "T", "Z", "+", "2026-10-18T", "e"]
+)
+
+
+@given(st.sampled_from(LIMITS), st.lists(parts, max_size=24).map("".join) | st.text(max_size=64))
+@example("x-ratelimit-reset", "9" * 100_000)
+@example("x-ratelimit-reset", "1m" * 50_000)
+def test_no_reset_raises(name: str, value: str) -> None:
+    seconds = limits((name, value), now=TODAY)
+    assert seconds is None or 0.0 <= seconds <= ABSURD
 
 
 @given(st.binary(max_size=64) | st.text(max_size=64).map(str.encode))

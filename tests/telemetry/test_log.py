@@ -14,12 +14,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hydrallm.message import Request
-from hydrallm.policy.classify import Kind
+from hydrallm.policy.kinds import Kind
 from hydrallm.secret import Secret
 from hydrallm.telemetry.log import LEVELS, Level, Log
 from hydrallm.telemetry.masking import Mask
-from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,102 +199,11 @@ def test_a_secret_never_reaches_the_log(before: str, after: str) -> None:
             assert KEY not in written(style, "m", body=text)
 
 
-# -- attempts and exchanges --------------------------------------------------------------------------------------------
-
-
-def exchange(**changes: Any) -> ExchangeRecord:  # noqa: ANN401 - any field
-    record = ExchangeRecord(0.0, "0194e3", "POST", "/v1/chat/completions", "openai-chat", "gpt-client")
-    record.attempts.append(AttemptRecord(1, "openai", "gpt-4o", 0.5, 1.25))
-    for name, value in changes.items():
-        setattr(record, name, value)
-    return record
+# -- faults ------------------------------------------------------------------------------------------------------------
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
-
-
-@pytest.mark.parametrize(("loud", "level"), [(False, "warn"), (True, "error")])
-def test_a_failed_attempt_is_one_line(loud: bool, level: str) -> None:
-    stream = io.StringIO()
-    attempt = AttemptRecord(2, "openai", "gpt-4o", 0.5, 1.25, Kind.RATE_LIMITED, 429, "slow down", "{}", loud)
-    log(stream).attempt_failed(exchange(), attempt)
-    assert lines(stream) == [
-        {
-            "time": "2026-11-22T13:34:05.123+00:00",
-            "level": level,
-            "message": "attempt 2 failed, rate_limited (429): slow down",
-            "id": "0194e3",
-            "endpoint": "openai",
-            "model": "gpt-4o",
-            "waited": 0.5,
-            "seconds": 1.25,
-            "body": "{}",
-        }
-    ]
-
-
-def test_without_a_status_none_is_shown() -> None:
-    stream = io.StringIO()
-    log(stream).attempt_failed(exchange(), AttemptRecord(1, "e", "m", kind=Kind.UNREACHABLE, detail="refused"))
-    assert lines(stream)[0]["message"] == "attempt 1 failed, unreachable: refused"
-
-
-def test_an_answered_exchange_is_one_line() -> None:
-    stream = io.StringIO()
-    log(stream).exchange_ended(exchange(status=200, first_byte=0.3121, seconds=2.34567, sent=99))
-    assert lines(stream) == [
-        {
-            "time": "2026-11-22T13:34:05.123+00:00",
-            "level": "info",
-            "message": "POST /v1/chat/completions 200",
-            "id": "0194e3",
-            "endpoint": "openai",
-            "model": "gpt-4o",
-            "requested": "gpt-client",
-            "attempts": 1,
-            "first_byte": 0.312,
-            "seconds": 2.346,
-            "bytes": 99,
-        }
-    ]
-
-
-@pytest.mark.parametrize(
-    ("outcome", "status", "level"),
-    [("answered", 200, "info"), ("client_left", 499, "info"), ("cut", 200, "warn"), ("refused", 403, "warn")],
-)
-def test_the_outcome_decides_how_much_an_exchange_matters(outcome: str, status: int, level: str) -> None:
-    for lowest in Level:
-        stream = io.StringIO()
-        log(stream, level=lowest).exchange_ended(exchange(outcome=outcome, status=status, detail="why"))
-        assert [line["level"] for line in lines(stream)] == ([level] if LEVELS[level] >= lowest else [])
-
-
-def test_an_exchange_without_attempts_is_one_line_too() -> None:
-    stream = io.StringIO()
-    log(stream).exchange_ended(exchange(attempts=[], outcome="refused", status=421, detail="a foreign Host"))
-    assert lines(stream)[0]["message"] == "POST /v1/chat/completions 421 refused: a foreign Host"
-
-
-def test_what_was_no_http_is_one_line_too() -> None:
-    stream = io.StringIO()
-    log(stream).exchange_ended(exchange(method="", path="", attempts=[], outcome="refused", status=400, detail="why"))
-    assert lines(stream)[0]["message"] == "400 refused: why"
-
-
-def test_at_debug_an_upstream_request_is_shown_without_what_may_be_a_credential() -> None:
-    stream = io.StringIO()
-    request = Request(b"POST", b"/v1/x?api_key=unknown-to-us", [(b"authorization", b"Token unknown-to-us")], b"{}")
-    one = log(stream)
-    assert one.wants_requests
-    assert not log(stream, level=Level.INFO).wants_requests
-    one.attempt_begun(exchange(), AttemptRecord(1, "openai", "gpt-4o"), request)
-    one.flush()
-    assert "unknown-to-us" not in stream.getvalue()
-    (line,) = lines(stream)
-    assert line["message"] == "attempt 1 begins: POST /v1/x"
-    assert (line["headers"], line["body_bytes"]) == ("authorization", 2)
 
 
 def test_a_fault_of_our_own_is_loud_and_one_line() -> None:

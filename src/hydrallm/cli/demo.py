@@ -1,9 +1,10 @@
 """``hydrallm demo``: retry and fallback to look at, without a key and without the internet.
 
 Everything is real but the providers: a config file, the gateway on a loopback port, requests over HTTP. Two simulated
-providers stand behind it. *Shaky* answers 429, then 503, then dies before its first token, and recovers at last;
-*steady* is healthy. What is printed comes from where it would come from in earnest: the attempts from the gateway's own
-records, the answers and their ``x-hydrallm-*`` headers from the wire.
+providers stand behind it. *Shaky* answers 429, then is overloaded (as a stream it says so only behind its 200), then
+dies before its first token, and recovers at last; *steady* is healthy. What is printed comes from where it would come
+from in earnest: the attempts from the gateway's own records, the answers and their ``x-hydrallm-*`` headers from the
+wire.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from hydrallm.app import App, loop_factory
 from hydrallm.config.load import load
 from hydrallm.errors import UpstreamError
 from hydrallm.faults.provider import Provider
-from hydrallm.faults.script import Answer, Cut, Fail, Reply
+from hydrallm.faults.script import Answer, Cut, Fail, Reply, StreamError
 from hydrallm.http.client import Client
 from hydrallm.http.dial import Route
 from hydrallm.message import Headers, Request, header
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from hydrallm.faults.provider import Received
     from hydrallm.http.client_stream import ClientStream
-    from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord
+    from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord, ModelChange
 
 CONFIG = """\
 [retry]
@@ -62,7 +63,7 @@ model = "steady-small"
 
 SHAKY: tuple[Reply, ...] = (
     Fail(status=429, headers={"retry-after": "1"}, message="Slow down, please."),
-    Fail(status=503, message="Nobody is home."),
+    StreamError(events="preamble", cause="overloaded"),
     Cut(at="after_headers"),
 )
 TEXT = "The first model failed three times, and you never noticed."
@@ -122,7 +123,7 @@ def _write_config(folder: str, shaky: str, steady: str) -> Path:
 def _introduce(console: Console, path: Path, port: int) -> None:
     console.print(f"[bold]HydraLLM[/] listens on http://127.0.0.1:{port}")
     console.print(f"It is configured by {escape(str(path))}:")
-    console.print("  1. [cyan]shaky/shaky-large[/]    3 attempts; says 429, then 503, then dies, later recovers")
+    console.print("  1. [cyan]shaky/shaky-large[/]    3 attempts; says 429, is overloaded, dies, later recovers")
     console.print("  2. [cyan]steady/steady-small[/]  healthy")
 
 
@@ -167,6 +168,10 @@ class Narrator:
             f"  [{colour}]{exchange.outcome}[/]{who} with status {exchange.status}; "
             f"first byte after {exchange.first_byte:.2f} s, all after {exchange.seconds:.2f} s"
         )
+
+    def model_changed(self, change: ModelChange) -> None:
+        """Print how a model's breaker stands."""
+        self._console.print(f"  {change.endpoint}/{change.model} is {change.state}", markup=False)
 
     def fault(self, text: str) -> None:
         """Print a fault of our own."""

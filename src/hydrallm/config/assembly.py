@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from hydrallm.config.settings import (
@@ -50,6 +51,9 @@ def assemble(
             deadline=file.retry.deadline,
             max_wait=file.retry.max_wait,
             exponential_backoff=file.retry.exponential_backoff,
+            hold_limit=file.retry.hold_limit,
+            breaker=file.retry.breaker,
+            on=MappingProxyType(file.retry.on),
         ),
         endpoints={
             name: _endpoint(name, file.endpoints[name], credential, path, environ)

@@ -19,6 +19,8 @@ from hydrallm.config import values
 from hydrallm.config.values import Kind
 from hydrallm.endpoints.base import BaseURL
 from hydrallm.formats.base import ApiType
+from hydrallm.policy.kinds import Kind as Failure
+from hydrallm.policy.kinds import Next
 from hydrallm.secret import Secret
 
 
@@ -96,9 +98,22 @@ class RetryTable(msgspec.Struct, frozen=True):
     ]
     connect_timeout: Annotated[float, Key(values.DURATION, "5s", "Longest time to connect, TLS included.")]
     first_token_timeout: Annotated[
-        float, Key(values.DURATION, "2m", "Longest time until the first byte of body of a streaming attempt.")
+        float, Key(values.DURATION, "2m", "Longest time until the first content of a streaming attempt.")
     ]
     idle_timeout: Annotated[float, Key(values.DURATION, "60s", "Longest silence inside an answer after that.")]
+    hold_limit: Annotated[
+        float,
+        Key(
+            values.DURATION, "30s", "Longest hold of a stream's beginning; then its client is sent comments to wait by."
+        ),
+    ]
+    breaker: Annotated[
+        bool, Key(values.FLAG, True, "Skip a model that other requests found failing, while another is left.")
+    ]
+    on: Annotated[
+        dict[Failure, Next],
+        Key(values.OVERRIDES, None, "What a kind of failure leads to: `same`, `next` or `return`."),
+    ]
 
 
 class Clocks(msgspec.Struct, frozen=True):

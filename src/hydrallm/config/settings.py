@@ -6,6 +6,7 @@ nothing of a config but this.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ import msgspec
 
 from hydrallm.endpoints.base import Endpoint
 from hydrallm.formats.base import ApiType
+from hydrallm.policy.kinds import Kind, Next
 from hydrallm.policy.plan import Candidate
 from hydrallm.secret import Secret
 
@@ -62,12 +64,26 @@ class LogSettings(msgspec.Struct, frozen=True):
 
 
 class RetrySettings(msgspec.Struct, frozen=True):
-    """``[retry]``, as far as it concerns a whole chain; what concerns one model is in its candidate."""
+    """``[retry]``, as far as it concerns a whole chain; what concerns one model is in its candidate.
+
+    Attributes:
+        max_cycles: how often the whole list of models is walked.
+        deadline: seconds from a request to the start of its answer.
+        max_wait: the longest Retry-After, in seconds, to wait for while another model is left.
+        exponential_backoff: whether the interval doubles from try to try.
+        hold_limit: seconds for which the beginning of a stream is held back before the client gets its status, and
+            comments to wait by.
+        breaker: whether what one exchange meets is remembered for the others.
+        on: where some kinds of failure lead to, in place of where the policy's table says.
+    """
 
     max_cycles: int
     deadline: float
     max_wait: float
     exponential_backoff: bool
+    hold_limit: float
+    breaker: bool
+    on: Mapping[Kind, Next]
 
 
 class EndpointSettings(msgspec.Struct, frozen=True):

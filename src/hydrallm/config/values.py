@@ -24,6 +24,9 @@ from hydrallm.endpoints.base import BaseURL
 from hydrallm.endpoints.headers import ENGINE, HOP_BY_HOP
 from hydrallm.endpoints.url import parse_base_url
 from hydrallm.formats.base import ApiType
+from hydrallm.policy.kinds import Kind as Failure
+from hydrallm.policy.kinds import Next
+from hydrallm.policy.overrides import FIXED
 
 if TYPE_CHECKING:
     from hydrallm.secret import Secret
@@ -187,6 +190,21 @@ def _api_type(value: str) -> ApiType | None:
     return ApiType(name) if name else None
 
 
+def _failure(name: str) -> Failure:
+    known = [kind.value for kind in Failure if kind not in FIXED]
+    if name in known:
+        return Failure(name)
+    if name in FIXED:
+        raise ValueError("cannot be set: it happens after the answer has begun, when nothing is asked again; remove it")
+    hint = did_you_mean(name, known) or f"; write one of {', '.join(known)}"
+    raise ValueError(f"is not a kind of failure{hint}")
+
+
+def _next(value: str) -> Next | None:
+    name = _one_of(*(choice.name.lower() for choice in Next))(value)
+    return Next[name.upper()] if name else None
+
+
 def _quoted(value: str) -> str:
     return quote(value, safe="")
 
@@ -218,4 +236,5 @@ ORIGINS = Kind("list of origins", (str,), "a string", _origin, shape="list")
 HEADERS = Kind(
     "table of strings", (str,), "a string", _header_value, shown=False, shape="table", parse_name=_header_name
 )
+OVERRIDES = Kind("table of strings", (str,), "a string", _next, shape="table", parse_name=_failure)
 QUERY = Kind("table of strings", (str,), "a string", _quoted, shown=False, shape="table", parse_name=_quoted)

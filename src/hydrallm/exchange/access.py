@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from hydrallm.errors import RequestError
-from hydrallm.message import header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,10 +77,14 @@ class Access:
             )
         if stream.host not in self._good_hosts:
             self._check_host(stream.host)
-        origin = header(stream.headers, b"origin")
-        if origin is not None:
-            self._check_origin(origin)
-        elif header(stream.headers, b"sec-fetch-site") == b"cross-site":
+        cross_site = False
+        for name, value in stream.headers:
+            if name == b"origin":
+                self._check_origin(value)
+                return
+            if name == b"sec-fetch-site":
+                cross_site = cross_site or value == b"cross-site"
+        if cross_site:
             raise RequestError(
                 403,
                 "requests that a web page of another site makes are refused: open the address yourself, or set "
@@ -94,16 +97,20 @@ class Access:
         Raises:
             RequestError: 401.
         """
-        if not self._keys:
-            return
-        shown = [_digest(key) for key in _shown_keys(headers)]
-        # Every pair is compared, in constant time: how long it takes must not tell which key was nearly right.
-        if not any([hmac.compare_digest(one, other) for one in shown for other in self._keys]):  # noqa: C419 - see above
+        if not self.knows(headers):
             raise RequestError(
                 401,
                 "this HydraLLM asks for a key: send one of server.client_keys as Authorization: Bearer, x-api-key "
                 "or api-key",
             )
+
+    def knows(self, headers: Headers) -> bool:
+        """Return whether the client shows one of the keys, or need not."""
+        if not self._keys:
+            return True
+        shown = [_digest(key) for key in _shown_keys(headers)]
+        # Every pair is compared, in constant time: how long it takes must not tell which key was nearly right.
+        return any([hmac.compare_digest(one, other) for one in shown for other in self._keys])  # noqa: C419 - see above
 
     def _check_host(self, value: bytes) -> None:
         host = _host_name(value)

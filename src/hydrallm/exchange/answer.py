@@ -7,16 +7,15 @@ and compresses all the same, or something between us and it does.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hydrallm.errors import RemoteProtocolError
 from hydrallm.http.decoding import Decoder, DecodingError, decoder
-from hydrallm.message import header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
 
     from hydrallm.http.client_stream import ClientStream
 
@@ -30,23 +29,34 @@ class Answer:
 
     Attributes:
         decoded: whether there was one. The upstream's Content-Length and Content-Encoding then mean nothing any more.
+        opaque: whether there is one that was not undone, so that the body cannot be looked at.
     """
 
-    __slots__ = ("_decoder", "_ended", "_pieces", "decoded", "upstream")
+    __slots__ = ("_decoder", "_ended", "_media_type", "_pieces", "decoded", "opaque", "upstream")
 
     def __init__(self, upstream: ClientStream, *, decode: bool) -> None:
-        coding = header(upstream.headers, b"content-encoding") if decode else None
+        self._media_type = coding = b""
+        for name, value in upstream.headers:
+            if name == b"content-type":
+                self._media_type = value.partition(b";")[0].strip().lower()
+            elif name == b"content-encoding":
+                coding = value
         self.upstream = upstream
-        self._decoder: Decoder | None = decoder(coding) if coding is not None else None
+        self._decoder: Decoder | None = decoder(coding) if coding and decode else None
         self._pieces: Iterator[bytes] = iter(())
         self._ended = False
         self.decoded = self._decoder is not None
+        self.opaque = bool(coding) and not self.decoded and coding.strip().lower() != b"identity"
 
     @property
     def is_json(self) -> bool:
         """Whether the body says it is JSON."""
-        media_type = (header(self.upstream.headers, b"content-type") or b"").partition(b";")[0].strip().lower()
-        return media_type == b"application/json" or media_type.endswith(b"+json")
+        return self._media_type == b"application/json" or self._media_type.endswith(b"+json")
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the body may be JSON: it says so, it says nothing, or it says that it is some text."""
+        return self.is_json or not self._media_type or self._media_type.startswith(b"text/")
 
     @property
     def complete(self) -> bool:
@@ -66,44 +76,46 @@ class Answer:
         """
         if not (self.complete and self.is_json):
             return False
-        if not self.decoded and header(self.upstream.headers, b"content-encoding") is not None:
-            return False  # passed on as it is
+        if self.opaque:
+            return False
         try:
             msgspec.json.decode(body, type=msgspec.Raw)
         except (msgspec.DecodeError, RecursionError):
             return not _parses(body)
         return False
 
-    async def chunk(self) -> bytes:
+    def chunk(self) -> Coroutine[Any, Any, bytes]:
         """Return the next piece of the body; empty at its end.
 
         Raises:
             UpstreamError: the reason why the rest will not come.
         """
-        if self._decoder is None:
-            return await self.upstream.chunk()
+        return self.upstream.chunk() if self._decoder is None else self._decode(self._decoder)
+
+    def gather(self, limit: int) -> Coroutine[Any, Any, bytes]:
+        """Return the body so far, once it is complete or longer than ``limit`` bytes (``complete`` tells which).
+
+        Raises:
+            UpstreamError: the reason why the rest will not come.
+        """
+        return self.upstream.gather(limit) if self._decoder is None else self._gather(limit)
+
+    async def _decode(self, decoder: Decoder) -> bytes:
         try:
             while not self._ended:
                 if (piece := next(self._pieces, None)) is not None:
                     return piece
                 data = await self.upstream.chunk()
                 if data:
-                    self._pieces = self._decoder.feed(data)
+                    self._pieces = decoder.feed(data)
                 else:
-                    self._decoder.finish()
+                    decoder.finish()
                     self._ended = True
         except DecodingError as error:
             raise RemoteProtocolError(f"the upstream's compressed body is damaged: {error}") from error
         return b""
 
-    async def gather(self, limit: int) -> bytes:
-        """Return the body so far, once it is complete or longer than ``limit`` bytes (``complete`` tells which).
-
-        Raises:
-            UpstreamError: the reason why the rest will not come.
-        """
-        if self._decoder is None:
-            return await self.upstream.gather(limit)
+    async def _gather(self, limit: int) -> bytes:
         body = bytearray()
         while len(body) <= limit and (data := await self.chunk()):
             body += data

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hydrallm.policy.classify import RULES, UNSAFE_RULES
+from hydrallm.policy.breaker import Breaker
+from hydrallm.policy.kinds import RULES, UNSAFE_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,16 +34,20 @@ class Model:
         api: how it is addressed.
         client: the connections to it.
         candidate: how the policy sees it.
+        breaker: what is remembered of it.
     """
 
-    __slots__ = ("api", "candidate", "client", "endpoint", "headers", "json", "name")
+    __slots__ = ("api", "breaker", "candidate", "client", "endpoint", "headers", "json", "name")
 
-    def __init__(self, name: str, endpoint: Endpoint, api: Api, client: Client, candidate: Candidate) -> None:
+    def __init__(
+        self, name: str, endpoint: Endpoint, api: Api, client: Client, candidate: Candidate, breaker: Breaker
+    ) -> None:
         self.name = name
         self.endpoint = endpoint
         self.api = api
         self.client = client
         self.candidate = candidate
+        self.breaker = breaker
         self.json = msgspec.json.encode(name)
         self.headers: Headers = [
             (b"x-hydrallm-model", _field_value(name)),
@@ -54,6 +59,11 @@ class Model:
 class Lane:
     """The models of a chain that can serve one kind of request.
 
+    Args:
+        models: at least one, in order.
+        template: a plan whose candidates are filled in.
+        remembers: whether what one exchange meets is remembered for the others.
+
     Attributes:
         models: in order.
         plan: the policy's view of a generation.
@@ -61,14 +71,20 @@ class Lane:
         unsafe_relay: of any other relayed request.
     """
 
-    __slots__ = ("models", "plan", "safe_relay", "unsafe_relay")
+    __slots__ = ("_remembered", "models", "plan", "safe_relay", "unsafe_relay")
 
-    def __init__(self, models: tuple[Model, ...], template: Plan) -> None:
+    def __init__(self, models: tuple[Model, ...], template: Plan, *, remembers: bool) -> None:
         self.models = models
+        self._remembered = tuple([model.breaker for model in models]) if remembers else None
         self.plan = msgspec.structs.replace(template, candidates=tuple([model.candidate for model in models]))
         first = msgspec.structs.replace(template, candidates=(models[0].candidate,))
         self.safe_relay = msgspec.structs.replace(first, rules=RULES)
         self.unsafe_relay = msgspec.structs.replace(first, rules=UNSAFE_RULES)
+
+    @property
+    def breakers(self) -> tuple[Breaker, ...]:
+        """The models' breakers; where nothing is to be remembered between exchanges, new ones."""
+        return self._remembered or tuple([Breaker() for _ in self.models])
 
 
 class Chain:
@@ -77,16 +93,21 @@ class Chain:
     Args:
         models: at least one, in order.
         template: a plan whose candidates are filled in.
+        remembers: whether what one exchange meets is remembered for the others.
 
     Attributes:
+        models: all of them, in order.
         first: the lane of the first model.
     """
 
-    def __init__(self, models: Iterable[Model], template: Plan) -> None:
+    def __init__(self, models: Iterable[Model], template: Plan, *, remembers: bool = True) -> None:
+        self.models = tuple(models)
         by_type: dict[ApiType, list[Model]] = {}
-        for model in models:
+        for model in self.models:
             by_type.setdefault(model.api.api_type, []).append(model)
-        self._lanes = {api_type: Lane(tuple(members), template) for api_type, members in by_type.items()}
+        self._lanes = {
+            api_type: Lane(tuple(members), template, remembers=remembers) for api_type, members in by_type.items()
+        }
         self.first = next(iter(self._lanes.values()))
         self._only = self.first if len(self._lanes) == 1 else None
 

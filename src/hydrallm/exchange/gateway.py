@@ -16,11 +16,13 @@ import msgspec
 from hydrallm import __version__
 from hydrallm.errors import RequestError
 from hydrallm.exchange.exchange import Exchange
+from hydrallm.exchange.health import report
 from hydrallm.exchange.job import Generation, Relay
 from hydrallm.exchange.paths import relay_api_type
 from hydrallm.formats.base import ApiError
 from hydrallm.http.server_stream import Ending
 from hydrallm.message import Response, header
+from hydrallm.policy.budget import Budget
 from hydrallm.telemetry.records import ExchangeRecord
 
 if TYPE_CHECKING:
@@ -80,6 +82,9 @@ class Gateway:
         sink: told of every exchange.
         mask: takes secrets out of what a client is told.
         sources: time, chance and ids.
+
+    Attributes:
+        budget: pays for the retries of all exchanges.
     """
 
     def __init__(self, *, chain: Chain, access: Access, paths: Paths, sink: Sink, mask: Mask, sources: Sources) -> None:
@@ -88,6 +93,7 @@ class Gateway:
         self.sink = sink
         self.mask = mask
         self.sources = sources
+        self.budget = Budget()
         self.loop = asyncio.get_running_loop()
         self.listener = ""
         """The address the listener is bound to, once it is."""
@@ -168,7 +174,10 @@ class Gateway:
             raise RequestError(404, "no such path; there is /_hydra/health")
         if request.method not in {b"GET", b"HEAD"}:
             raise RequestError(405, "ask for /_hydra/health with GET")
-        body = msgspec.json.encode({"status": "ok", "version": __version__, "listener": self.listener})
+        told = report(__version__, self.listener, self.chain.models, self.loop.time())
+        if not self.access.knows(request.headers):
+            del told["models"]  # where clients have keys, that is nobody else's business
+        body = msgspec.json.encode(told)
         headers = [
             (b"content-type", b"application/json"),
             (b"cache-control", b"no-store"),

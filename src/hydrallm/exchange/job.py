@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from hydrallm.endpoints.base import AwsKeys, Call
 from hydrallm.endpoints.target import replace_model
+from hydrallm.formats.base import Problem
 from hydrallm.formats.splice import Located, locate, splice
 from hydrallm.http.client import Upload
-from hydrallm.policy.classify import Kind, classify_status
+from hydrallm.policy.breaker import Breaker
+from hydrallm.policy.classify import classify
+from hydrallm.policy.kinds import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hydrallm.exchange.chain import Lane, Model
     from hydrallm.formats.base import Operation
     from hydrallm.http.server_stream import ServerStream
@@ -26,7 +31,11 @@ if TYPE_CHECKING:
 HOLD = 1024 * 1024
 """Bytes up to which the body of a relayed request is held, so that it can go over a connection that stands already."""
 
-_ABOUT_OUR_KEY = frozenset({Kind.MISCONFIGURED, Kind.QUOTA})
+_ABOUT_OUR_KEY = frozenset({Kind.MISCONFIGURED, Kind.QUOTA, Kind.UNSUPPORTED})
+"""What is said about our key or our config; a client would take it for a word about its own request."""
+
+_HEALS = frozenset({Kind.RATE_LIMITED, Kind.SERVER, Kind.OVERLOADED, Kind.TRANSIENT})
+"""What may be gone when the same is asked again."""
 
 
 class Job(Protocol):
@@ -39,6 +48,14 @@ class Job(Protocol):
     generation: bool
 
     @property
+    def operation(self) -> Operation | None:
+        """What the path stands for; None for a relay."""
+
+    @property
+    def breakers(self) -> Sequence[Breaker]:
+        """What is remembered of each candidate."""
+
+    @property
     def resend(self) -> bool:
         """Whether a request may be sent again on a fresh connection when a reused one was stale."""
 
@@ -48,8 +65,14 @@ class Job(Protocol):
     def upload(self) -> Upload | None:
         """Return the body, where it is streamed."""
 
-    def classify(self, status: int, model: Model) -> Kind | None:
-        """Return what a status from ``model`` means; None if it is an answer."""
+    def failed(self, status: int, model: Model) -> bool:
+        """Return whether a status from ``model`` is a failure, so that its body is read and not passed on."""
+
+    def classify(self, status: int, problem: Problem, model: Model) -> Kind:
+        """Return the kind of a failure, by its status and what its body says."""
+
+    def classify_inside(self, problem: Problem, model: Model) -> Kind | None:
+        """Return the kind of an error inside a success; None if it says nothing that is known."""
 
 
 class Generation:
@@ -73,12 +96,13 @@ class Generation:
         self, request: ServerStream, operation: Operation, lane: Lane, body: bytes, *, strip_credentials: bool
     ) -> None:
         self._request = request
-        self._operation = operation
         self._body = body
         self._strip = strip_credentials
         self._located: Located | None = None if operation.model_span is not None else locate(body)
         self.lane = lane
         self.plan = lane.plan
+        self.breakers = lane.breakers
+        self.operation = operation
         self.stream = self._located.stream if self._located and operation.stream is None else bool(operation.stream)
 
     @property
@@ -86,7 +110,7 @@ class Generation:
         """The model that the client named; empty if it named none."""
         if self._located is not None:
             return self._located.model or ""
-        start, end = self._operation.model_span or (0, 0)
+        start, end = self.operation.model_span or (0, 0)
         return self._request.path[start:end].decode("latin-1")
 
     def call(self, model: Model) -> Call:
@@ -95,7 +119,7 @@ class Generation:
         if self._located is not None:
             path, body = request.path, splice(self._body, self._located, model.json)
         else:
-            span = self._operation.model_span or (0, 0)
+            span = self.operation.model_span or (0, 0)
             path, body = replace_model(request.path, span, model.name), self._body
         return Call(
             request.method, path, request.query, request.headers, body, generation=True, strip_credentials=self._strip
@@ -105,9 +129,26 @@ class Generation:
         """Return None: the body is held whole."""
         return None
 
-    def classify(self, status: int, model: Model) -> Kind | None:
-        """Return what a status from ``model`` means; None if it is an answer."""
-        return classify_status(status, own_credential=model.endpoint.own_credential)
+    def failed(self, status: int, model: Model) -> bool:  # noqa: ARG002 - every model's errors are looked at
+        """Return whether the status is an error."""
+        return status >= 400
+
+    def classify(self, status: int, problem: Problem, model: Model) -> Kind:
+        """Return the kind of an error response."""
+        own = model.endpoint.own_credential
+        kind = classify(status, (problem.type, problem.code), problem.message, own_credential=own)
+        return kind or Kind.CLIENT_ERROR
+
+    def classify_inside(self, problem: Problem, model: Model) -> Kind | None:
+        """Return the kind of an error inside a success; None if it says nothing that is known."""
+        own = model.endpoint.own_credential
+        # A status that the error names is one of its names: the response's own was a good one.
+        return classify(0, (problem.type, problem.code, str(problem.status)), problem.message, own_credential=own)
+
+
+def about_our_key(kind: Kind, model: Model) -> bool:
+    """Return whether a failure is about our key or our config, so that its error is not for the client."""
+    return kind in _ABOUT_OUR_KEY and model.endpoint.own_credential
 
 
 class Relay:
@@ -122,6 +163,7 @@ class Relay:
 
     generation = False
     stream = False
+    operation = None
 
     def __init__(self, request: ServerStream, lane: Lane, body: bytes | None, *, strip_credentials: bool) -> None:
         self._request = request
@@ -131,6 +173,7 @@ class Relay:
         self._safe = request.method in {b"GET", b"HEAD"} and not self._has_body
         self.lane = lane
         self.plan = lane.safe_relay if self._safe else lane.unsafe_relay
+        self.breakers = (Breaker(),)  # what is relayed is about an endpoint; of the model it says nothing
         self.resend = self._safe
 
     @staticmethod
@@ -161,13 +204,21 @@ class Relay:
             return None
         return Upload(request.chunk, request.length)
 
-    def classify(self, status: int, model: Model) -> Kind | None:
-        """Return what a status means; None if it is an answer.
+    def failed(self, status: int, model: Model) -> bool:
+        """Return whether a status is a failure, and not the answer to what the client asked.
 
-        A refusal of our key is none: the client would take it for a word about its own. A 404 is one whoever's key was
-        shown, for it is about what the client named.
+        A refusal of our key is one, for the client would take it for a word about its own; so is what may heal, where
+        asking again can do no harm. A 404 is none whoever's key was shown: it is about what the client named.
         """
-        kind = classify_status(status, own_credential=model.endpoint.own_credential and status != 404)
-        if kind in _ABOUT_OUR_KEY:
-            return kind
-        return kind if self._safe and kind is not Kind.CLIENT_ERROR else None
+        if status < 400 or status == 404:
+            return False
+        kind = self.classify(status, Problem(), model)
+        return (kind in _HEALS and self._safe) or about_our_key(kind, model)
+
+    def classify(self, status: int, problem: Problem, model: Model) -> Kind:  # noqa: ARG002 - the status says enough
+        """Return the kind of an error response."""
+        return classify(status, (), "", own_credential=model.endpoint.own_credential) or Kind.CLIENT_ERROR
+
+    def classify_inside(self, problem: Problem, model: Model) -> Kind | None:  # noqa: ARG002 - nobody looks inside
+        """Return None: what is relayed is not looked at."""
+        return None

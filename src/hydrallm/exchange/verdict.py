@@ -10,15 +10,29 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hydrallm.policy.classify import Kind
+from hydrallm.formats.base import ApiError
+from hydrallm.policy.kinds import Kind
 
 if TYPE_CHECKING:
+    from hydrallm.formats.base import Problem
     from hydrallm.message import Headers
-    from hydrallm.policy.attempts import GiveUp
+    from hydrallm.policy.commands import GiveUp
     from hydrallm.telemetry.records import AttemptRecord
 
 STATUSES: dict[Kind, int] = {Kind.SLOW_START: 504}
 """What a failure without an upstream's error is for the client; everything else is 502."""
+
+INSIDE_STATUSES: dict[Kind, int] = {
+    Kind.RATE_LIMITED: 429,
+    Kind.QUOTA: 429,
+    Kind.OVERLOADED: 503,
+    Kind.TRANSIENT: 503,
+    Kind.CONTEXT_LENGTH: 400,
+    Kind.CONTENT_FILTER: 400,
+    Kind.UNAUTHORIZED: 401,
+    Kind.STALLED: 504,
+}
+"""What an error inside a success should have had for a status, where it names none itself; everything else is 502."""
 
 RETRY_HEADERS = frozenset({b"x-should-retry", b"retry-after", b"retry-after-ms"})
 """What an upstream says about trying again is about one attempt; what :func:`retry_headers` says takes its place."""
@@ -44,6 +58,28 @@ def verdict(command: GiveUp, attempts: list[AttemptRecord]) -> Verdict:
     tried = "; ".join([_told(attempt) for attempt in _distinct(attempts)])
     why = "every model failed" if command.spent else "stopped early, as another try would be unsafe or too late"
     return Verdict(status, f"upstream_{command.kind}", f"{why} ({len(attempts)} attempts): {tried}")
+
+
+def api_error(kind: Kind, message: str, identity: str, problem: Problem | None = None) -> ApiError:
+    """Return a failure as an error of our own, with the upstream's own words for its type and code, if it had any.
+
+    Args:
+        kind: of the failure.
+        message: for a person.
+        identity: the exchange's.
+        problem: what the upstream said, if it did.
+    """
+    status = INSIDE_STATUSES.get(kind, 502)
+    if problem is None:
+        return ApiError(status, message, f"upstream_{kind}", identity)
+    if 400 <= problem.status <= 599:
+        status = problem.status
+    return ApiError(status, message, problem.code or f"upstream_{kind}", identity, problem.type)
+
+
+def broken_off(attempt: AttemptRecord) -> str:
+    """Return what the client is told in the middle of its answer."""
+    return f"the answer broke off: {_told(attempt)}"
 
 
 def retry_headers(command: GiveUp) -> Headers:

@@ -10,6 +10,7 @@ mistakes. It plays a script, so that every failure a real provider shows now and
     steps.py        a reply and an answer -> the bytes, pauses and ends to perform
     answers.py      the right answer in each wire format, whole
     streams.py      the same as a stream of events
+    failures.py     the errors, in each API's own words
     eventstream.py  AWS event-stream frames
     wire.py         HTTP/1.1: read a request strictly, write heads, framings and content codings
 """

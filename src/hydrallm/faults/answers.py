@@ -1,8 +1,9 @@
-"""What a healthy provider answers, in each wire format: whole, and as the error that it would send instead.
+"""What a healthy provider answers, in each wire format, whole.
 
 The shapes are those that the official SDKs' own types and helpers accept (OpenAI API reference, Anthropic Messages API
-reference, Amazon Bedrock Runtime API reference); :mod:`hydrallm.faults.streams` has them as events. What a provider
-makes up (ids, times, token counts) follows from the request's number, so that two runs give the same bytes.
+reference, Amazon Bedrock Runtime API reference); :mod:`hydrallm.faults.streams` has them as events, and
+:mod:`hydrallm.faults.failures` has the errors. What a provider makes up (ids, times, token counts) follows from the
+request's number, so that two runs give the same bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from hydrallm.faults.script import Finish
 
 CREATED = 1_790_000_000
 UNNAMED_MODEL = "simulated-model"
@@ -58,6 +61,12 @@ _PATHS: tuple[tuple[str, re.Pattern[str], Shape], ...] = tuple(
         ("GET", r".*/models(/[^/]+)?", Shape.MODELS),
     )
 )
+
+# Why an answer ended, in the words of Chat Completions and Completions, Messages, Converse, and Responses.
+OPENAI_FINISHES: dict[Finish, str] = {"stop": "stop", "length": "length", "filtered": "content_filter"}
+MESSAGE_STOPS: dict[Finish, str] = {"stop": "end_turn", "length": "max_tokens", "filtered": "refusal"}
+CONVERSE_STOPS: dict[Finish, str] = {"stop": "end_turn", "length": "max_tokens", "filtered": "content_filtered"}
+INCOMPLETE: dict[Finish, str] = {"length": "max_output_tokens", "filtered": "content_filter"}
 
 _ALWAYS_STREAMED = {Shape.INVOKE_STREAM, Shape.CONVERSE_STREAM}
 _STREAMED_ON_REQUEST = {Shape.CHAT, Shape.COMPLETIONS, Shape.RESPONSES, Shape.MESSAGES}
@@ -131,9 +140,9 @@ def encode(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def plain(asked: Question, text: str) -> bytes:
+def plain(asked: Question, text: str, finish: Finish = "stop") -> bytes:
     """Return the JSON body that answers ``asked``."""
-    return encode(_PLAIN[asked.shape](asked, text))
+    return encode(_PLAIN[asked.shape](asked, text, finish))
 
 
 def chat_usage(asked: Question, text: str) -> dict[str, Any]:
@@ -143,26 +152,26 @@ def chat_usage(asked: Question, text: str) -> dict[str, Any]:
             "total_tokens": asked.input_tokens + spoken}  # fmt: skip
 
 
-def _chat(asked: Question, text: str) -> dict[str, Any]:
+def _chat(asked: Question, text: str, finish: Finish) -> dict[str, Any]:
     said: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
     return {
         "id": f"chatcmpl-{asked.serial:024d}",
         "object": "chat.completion",
         "created": CREATED,
         "model": asked.model,
-        "choices": [{"index": 0, "message": said, "logprobs": None, "finish_reason": "stop"}],
+        "choices": [{"index": 0, "message": said, "logprobs": None, "finish_reason": OPENAI_FINISHES[finish]}],
         "usage": chat_usage(asked, text),
         "service_tier": "default",
     }
 
 
-def _completion(asked: Question, text: str) -> dict[str, Any]:
+def _completion(asked: Question, text: str, finish: Finish) -> dict[str, Any]:
     return {
         "id": f"cmpl-{asked.serial:024d}",
         "object": "text_completion",
         "created": CREATED,
         "model": asked.model,
-        "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": "stop"}],
+        "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": OPENAI_FINISHES[finish]}],
         "usage": chat_usage(asked, text),
     }
 
@@ -179,8 +188,9 @@ def response_item(asked: Question, text: str | None) -> dict[str, Any]:
     }
 
 
-def response(asked: Question, text: str | None) -> dict[str, Any]:
-    """Return a Responses object: complete, or, without a text, as it is in ``response.created``."""
+def response(asked: Question, text: str | None, finish: Finish = "stop") -> dict[str, Any]:
+    """Return a Responses object: ended, or, without a text, as it is in ``response.created``."""
+    incomplete = INCOMPLETE.get(finish)
     spoken = 0 if text is None else len(words(text))
     usage = {
         "input_tokens": asked.input_tokens,
@@ -193,10 +203,10 @@ def response(asked: Question, text: str | None) -> dict[str, Any]:
         "id": f"resp_{asked.serial:024d}",
         "object": "response",
         "created_at": CREATED,
-        "status": "in_progress" if text is None else "completed",
+        "status": "in_progress" if text is None else "incomplete" if incomplete else "completed",
         "background": False,
         "error": None,
-        "incomplete_details": None,
+        "incomplete_details": {"reason": incomplete} if incomplete else None,
         "instructions": None,
         "max_output_tokens": None,
         "model": asked.model,
@@ -226,15 +236,15 @@ def message_usage(asked: Question, output_tokens: int) -> dict[str, Any]:
     }
 
 
-def message(asked: Question, text: str | None) -> dict[str, Any]:
-    """Return a Messages object: complete, or, without a text, as it is in ``message_start``."""
+def message(asked: Question, text: str | None, finish: Finish = "stop") -> dict[str, Any]:
+    """Return a Messages object: ended, or, without a text, as it is in ``message_start``."""
     return {
         "id": f"msg_{asked.serial:024d}",
         "type": "message",
         "role": "assistant",
         "model": asked.model,
-        "content": [] if text is None else [{"type": "text", "text": text}],
-        "stop_reason": None if text is None else "end_turn",
+        "content": [{"type": "text", "text": text}] if text else [],
+        "stop_reason": None if text is None else MESSAGE_STOPS[finish],
         "stop_sequence": None,
         "usage": message_usage(asked, 1 if text is None else len(words(text))),
     }
@@ -246,16 +256,16 @@ def converse_usage(asked: Question, text: str) -> dict[str, Any]:
     return {"inputTokens": asked.input_tokens, "outputTokens": spoken, "totalTokens": asked.input_tokens + spoken}
 
 
-def _converse(asked: Question, text: str) -> dict[str, Any]:
+def _converse(asked: Question, text: str, finish: Finish) -> dict[str, Any]:
     return {
-        "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
-        "stopReason": "end_turn",
+        "output": {"message": {"role": "assistant", "content": [{"text": text}] if text else []}},
+        "stopReason": CONVERSE_STOPS[finish],
         "usage": converse_usage(asked, text),
         "metrics": {"latencyMs": 1},
     }
 
 
-def _embeddings(asked: Question, _text: str) -> dict[str, Any]:
+def _embeddings(asked: Question, _text: str, _finish: Finish) -> dict[str, Any]:
     vector = [0.25, -0.5, 1.0]
     packed = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
     item = {"object": "embedding", "index": 0, "embedding": packed if asked.base64 else vector}
@@ -263,75 +273,30 @@ def _embeddings(asked: Question, _text: str) -> dict[str, Any]:
     return {"object": "list", "data": [item], "model": asked.model, "usage": usage}
 
 
-def _models(asked: Question, _text: str) -> dict[str, Any]:
+def _models(asked: Question, _text: str, _finish: Finish) -> dict[str, Any]:
     model = {"id": asked.item or UNNAMED_MODEL, "object": "model", "created": CREATED, "owned_by": "hydrallm"}
     return model if asked.item else {"object": "list", "data": [model]}
 
 
-def _anthropic_models(asked: Question, _text: str) -> dict[str, Any]:
+def _anthropic_models(asked: Question, _text: str, _finish: Finish) -> dict[str, Any]:
     name = asked.item or UNNAMED_MODEL
     model = {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
     return model if asked.item else {"data": [model], "has_more": False, "first_id": name, "last_id": name}
 
 
-_PLAIN: dict[Shape, Callable[[Question, str], dict[str, Any]]] = {
+_PLAIN: dict[Shape, Callable[[Question, str, Finish], dict[str, Any]]] = {
     Shape.CHAT: _chat,
     Shape.COMPLETIONS: _completion,
     Shape.RESPONSES: response,
     Shape.EMBEDDINGS: _embeddings,
     Shape.MODELS: _models,
     Shape.MESSAGES: message,
-    Shape.COUNT_TOKENS: lambda asked, _: {"input_tokens": asked.input_tokens},
+    Shape.COUNT_TOKENS: lambda asked, *_: {"input_tokens": asked.input_tokens},
     Shape.ANTHROPIC_MODELS: _anthropic_models,
     Shape.INVOKE: message,
     Shape.CONVERSE: _converse,
-    Shape.OTHER: lambda _, text: {"text": text},
+    Shape.OTHER: lambda _, text, *__: {"text": text},
 }
-
-
-# An error's type, by status, where the status says more than "bad request" (4xx) or "server error" (5xx).
-_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_ANTHROPIC_TYPES = {
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
-BEDROCK_TYPES = {
-    403: "AccessDeniedException",
-    404: "ResourceNotFoundException",
-    408: "ModelTimeoutException",
-    424: "ModelErrorException",
-    429: "ThrottlingException",
-    503: "ServiceUnavailableException",
-}
-
-
-def error_body(asked: Question, status: int, text: str) -> dict[str, Any]:
-    """Return the JSON of an error in the shape that the request's SDK expects."""
-    if asked.shape in _BEDROCK:
-        return {"message": text}
-    if asked.shape in _ANTHROPIC:
-        kind = _ANTHROPIC_TYPES.get(status, _by_class(status, "invalid_request_error", "api_error"))
-        return {"type": "error", "error": {"type": kind, "message": text}, "request_id": f"req_{asked.serial:024d}"}
-    kind = _OPENAI_TYPES.get(status, _by_class(status, "invalid_request_error", "server_error"))
-    return {"error": {"message": text, "type": kind, "param": None, "code": None}}
-
-
-def bedrock_error_type(status: int) -> str:
-    """Return the name of the Bedrock exception that has ``status``."""
-    return BEDROCK_TYPES.get(status, _by_class(status, "ValidationException", "InternalServerException"))
-
-
-def error_headers(asked: Question, status: int) -> list[tuple[bytes, bytes]]:
-    """Return the headers by which an error says what it is, beside its body."""
-    if asked.shape in _BEDROCK:
-        return [(b"x-amzn-errortype", bedrock_error_type(status).encode() + b":http://internal.amazon.com/")]
-    return []
 
 
 def identity_headers(asked: Question) -> list[tuple[bytes, bytes]]:
@@ -340,7 +305,3 @@ def identity_headers(asked: Question) -> list[tuple[bytes, bytes]]:
         return [(b"x-amzn-requestid", f"00000000-0000-4000-8000-{asked.serial:012d}".encode())]
     name = b"request-id" if asked.shape in _ANTHROPIC else b"x-request-id"
     return [(name, f"req_{asked.serial:024d}".encode())]
-
-
-def _by_class(status: int, client: str, server: str) -> str:
-    return server if status >= 500 else client

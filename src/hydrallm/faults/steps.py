@@ -6,11 +6,12 @@ does one by one. So all faults can be combined with all formats, framings and co
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from hydrallm.faults import answers, streams
+from hydrallm.faults import answers, failures, streams
 from hydrallm.faults.script import (
     Answer,
     Cut,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hydrallm.faults.answers import Question
-    from hydrallm.faults.script import Framing
+    from hydrallm.faults.script import Finish, Framing, Place
     from hydrallm.message import Headers
 
 
@@ -72,12 +73,26 @@ def steps(reply: Reply, asked: Question) -> Iterator[Step]:
     yield from _PERFORMANCES[type(reply)](reply, asked)
 
 
-def _content(asked: Question, text: str) -> tuple[bytes, list[bytes]]:
+def _content(asked: Question, text: str, finish: Finish = "stop") -> tuple[bytes, list[bytes]]:
     """Return the Content-Type and the events: those of the stream, or the two halves of the JSON."""
     if asked.stream:
-        return streams.content_type(asked), streams.events(asked, text)
-    body = answers.plain(asked, text)
+        return streams.content_type(asked), streams.events(asked, text, finish)
+    body = answers.plain(asked, text, finish)
     return _JSON, [body[: len(body) // 2], body[len(body) // 2 :]]
+
+
+def _placed(asked: Question, text: str, place: Place) -> int:
+    """Return how many events come before ``place``."""
+    if isinstance(place, int):
+        return place
+    if not asked.stream:
+        return {"preamble": 0, "content": 1, "closing": 1}[place]
+    parts = streams.outline(asked, text)
+    return {
+        "preamble": parts.preamble,
+        "content": parts.preamble + (parts.content + 1) // 2,
+        "closing": parts.preamble + parts.content + parts.closing,
+    }[place]
 
 
 def _headers(asked: Question, content_type: bytes, extra: dict[str, str] | None = None) -> Headers:
@@ -109,7 +124,7 @@ def _body(asked: Question, pieces: list[bytes]) -> _Body:
 
 
 def _answer(reply: Answer, asked: Question) -> Iterator[Step]:
-    content_type, events = _content(asked, reply.text)
+    content_type, events = _content(asked, reply.text, reply.finish)
     pieces = coded(events, reply.encoding)
     if reply.write_size:
         whole = b"".join(pieces)
@@ -141,17 +156,18 @@ def _paced(body: _Body, pieces: list[bytes], pause: float) -> Iterator[Step]:
 
 
 def _fail(reply: Fail, asked: Question) -> Iterator[Step]:
+    failed = failures.failure(asked, reply, 500)
     if reply.body is None:
-        content = answers.encode(answers.error_body(asked, reply.status, reply.message))
-        typed = answers.error_headers(asked, reply.status)
+        content = answers.encode(failures.body(asked, failed))
+        typed = failures.headers(asked, failed)
     else:
         content, typed = reply.body.encode(), []
     body = _Body([content], "length")
-    bodiless = reply.status in {204, 304}
+    bodiless = failed.status in {204, 304}
     headers = _headers(asked, _JSON, reply.headers) + typed + ([] if bodiless else body.headers)
     if reply.ending == "close":
         headers.append((b"connection", b"close"))
-    yield response_head(reply.status, headers) + (b"" if bodiless else content)
+    yield response_head(failed.status, headers) + (b"" if bodiless else content)
     if reply.ending != "keep":
         yield End("fin")
 
@@ -162,9 +178,10 @@ def _cut(reply: Cut, asked: Question) -> Iterator[Step]:
         yield End(how)
         return
     content_type, events = _content(asked, reply.text)
-    sent = events[: reply.events] if reply.at in {"after_events", "inside_event"} else []
+    place = _placed(asked, reply.text, reply.events)
+    sent = events[:place] if reply.at in {"after_events", "inside_event"} else []
     if reply.at == "inside_event":
-        sent.extend(event[: len(event) // 2] for event in events[reply.events : reply.events + 1])
+        sent.extend(event[: len(event) // 2] for event in events[place : place + 1])
     body = _body(asked, sent if reply.how == "clean" else events)
     head = response_head(200, _headers(asked, content_type) + body.headers)
     inside_headers = reply.at == "inside_headers"
@@ -182,44 +199,52 @@ def _stall(reply: Stall, asked: Question) -> Iterator[Step]:
     content_type, events = _content(asked, reply.text)
     body = _body(asked, events)
     yield response_head(200, _headers(asked, content_type) + body.headers)
-    for event in events[: reply.events]:
+    place = _placed(asked, reply.text, reply.events)
+    for event in events[:place]:
         yield body.framed(event)
-    yield Pause(reply.seconds)
-    for event in events[reply.events :]:
+    if reply.beat and asked.stream:
+        sign = body.framed(streams.idle_event(asked))
+        for _ in itertools.count() if reply.seconds is None else range(int(reply.seconds / reply.beat)):
+            yield Pause(reply.beat)
+            yield sign
+    else:
+        yield Pause(reply.seconds)
+    for event in events[place:]:
         yield body.framed(event)
     if body.end:
         yield body.end
 
 
 def _stream_error(reply: StreamError, asked: Question) -> Iterator[Step]:
+    failed = failures.failure(asked, reply, 503)
     if not asked.stream:
-        yield from _fail(Fail(status=reply.status, message=reply.message), asked)
+        fail = Fail(status=failed.status, type=failed.type, code=failed.code, message=failed.message)
+        yield from _fail(fail, asked)
         return
     content_type, events = _content(asked, reply.text)
-    yield from _whole_stream(
-        asked, content_type, [*events[: reply.events], streams.error_event(asked, reply.status, reply.message)]
-    )
+    sent = events[: _placed(asked, reply.text, reply.events)]
+    error = streams.error_event(asked, failed, reply.form)
+    yield from _whole_stream(asked, content_type, [*sent, error], reply.pause)
 
 
 def _malformed(reply: Malformed, asked: Question) -> Iterator[Step]:
-    if reply.what != "event":
+    if reply.what not in {"event", "crc"}:
         yield _BROKEN_HTTP[reply.what]
         yield End("fin")
         return
-    content_type, events = _content(asked, Answer().text)
+    content_type, events = _content(asked, reply.text)
     if asked.stream:
-        yield from _whole_stream(
-            asked, content_type, [*events[: reply.events], streams.malformed_event(asked), *events[reply.events :]]
-        )
+        place = _placed(asked, reply.text, reply.events)
+        bad = [streams.malformed_event(asked, crc=reply.what == "crc")] * reply.count
+        yield from _whole_stream(asked, content_type, [*events[:place], *bad, *events[place:]], reply.pause)
     else:
-        yield from _whole_stream(asked, content_type, [b'{"id": "broken", ', *events[1:]])
+        yield from _whole_stream(asked, content_type, [b'{"id": "broken", ', *events[1:]], reply.pause)
 
 
-def _whole_stream(asked: Question, content_type: bytes, pieces: list[bytes]) -> Iterator[Step]:
+def _whole_stream(asked: Question, content_type: bytes, pieces: list[bytes], pause: float) -> Iterator[Step]:
     body = _body(asked, pieces)
     yield response_head(200, _headers(asked, content_type) + body.headers)
-    for piece in pieces:
-        yield body.framed(piece)
+    yield from _paced(body, pieces, pause)
     if body.end:
         yield body.end
 

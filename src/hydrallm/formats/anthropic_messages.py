@@ -2,18 +2,23 @@
 
 PURE. https://docs.anthropic.com/en/api/messages and https://docs.anthropic.com/en/api/errors. The official SDK
 chooses the exception by the status (and knows 529), reads ``error.type``, and the id of the request from the header
-``request-id``.
+``request-id``. In a stream it looks at the ``event`` field before the JSON, and raises for the name ``error``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
+from hydrallm.formats import answer, sse, sse_scan
+from hydrallm.formats.anthropic_events import note_event
 from hydrallm.formats.base import ApiError, ApiType, Operation
 from hydrallm.formats.error_response import error_response, error_type
 from hydrallm.formats.path import operation_path
 
 if TYPE_CHECKING:
+    from hydrallm.formats.base import Problem
     from hydrallm.message import Response
 
 _MESSAGES = operation_path("messages")
@@ -34,11 +39,33 @@ TYPES = {
 }
 
 
+class _Ordinary(msgspec.Struct, gc=False):
+    type: Literal["content_block_delta", "content_block_start", "content_block_stop", "ping"]
+    error: None = None
+
+
+class MessagesScan(sse_scan.SseScan):
+    """The scan of a stream of Messages."""
+
+    __slots__ = ()
+
+    ordinary = msgspec.json.Decoder(_Ordinary)
+
+    def _note(self, kind: str, event: dict[str, Any]) -> None:
+        note_event(self, kind, event)
+
+
 class AnthropicMessages:
-    """The wire format ``anthropic-messages``."""
+    """The wire format ``anthropic-messages``.
+
+    What keeps a stream alive is a ``ping``, which Anthropic's own streams have anywhere: the official SDK skips it just
+    as it does a comment, but Claude Code's clock for a silent stream starts anew for events only.
+    """
 
     name = "anthropic-messages"
     api_type = ApiType.ANTHROPIC
+    stream_type = sse_scan.STREAM_TYPE
+    keep_alive = sse.event({"type": "ping"}, "ping")
 
     def __init__(self) -> None:
         self._create = Operation(self)
@@ -52,9 +79,24 @@ class AnthropicMessages:
 
     def encode_error(self, error: ApiError) -> Response:
         """Return ``error`` as Anthropic's SDK expects it."""
-        body = {
-            "type": "error",
-            "error": {"type": error_type(TYPES, error.status), "message": error.message},
-            "request_id": error.request_id,
-        }
-        return error_response(error, body, [(b"request-id", error.request_id.encode())])
+        return error_response(error, _body(error), [(b"request-id", error.request_id.encode())])
+
+    def examine(self, body: bytes, operation: Operation) -> Problem | None:
+        """Return what is wrong with the body of a 200 to a plain request; None if it is an answer."""
+        return answer.examine_count(body) if operation is self._count_tokens else answer.examine_message(body)
+
+    def scan(self) -> MessagesScan:
+        """Return the scan of a new stream of a message; the counting of tokens has none."""
+        return MessagesScan()
+
+    def encode_stream_error(self, error: ApiError) -> bytes:
+        """Return ``error`` as the event for which Anthropic's SDKs raise ``APIStatusError``."""
+        return sse.event(_body(error), "error")
+
+
+def _body(error: ApiError) -> dict[str, Any]:
+    return {
+        "type": "error",
+        "error": {"type": error.type or error_type(TYPES, error.status), "message": error.message},
+        "request_id": error.request_id,
+    }

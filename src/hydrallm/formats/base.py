@@ -1,7 +1,8 @@
 """What a wire format must be able to say, and the operations that paths stand for.
 
-PURE. A *wire format* is the shape of an API. Here it answers two questions: is this path one of mine, and how does my
-API say that something went wrong. A request whose path no format claims is *relayed*: same bytes, one endpoint.
+PURE. A *wire format* is the shape of an API. Here it answers four questions: is this path one of mine; is this body an
+answer; what does this stream say, event by event; and how does my API say that something went wrong. A request whose
+path no format claims is *relayed*: same bytes, one endpoint.
 """
 
 from __future__ import annotations
@@ -45,12 +46,63 @@ class ApiError(msgspec.Struct, frozen=True):
         message: for a person: where, what, and what to do next.
         code: a short machine-readable name, such as ``upstream_unreachable``.
         request_id: the id in ``x-hydrallm-request-id``.
+        type: the API's own word for the kind of error, where an upstream said one; empty: it follows from the status.
     """
 
     status: int
     message: str
     code: str
     request_id: str
+    type: str = ""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What an API says went wrong, in its own words; an empty field was not said.
+
+    Attributes:
+        status: the HTTP status, of the response or as the error names it; 0 if neither.
+        type: such as ``overloaded_error`` or ``ThrottlingException``.
+        code: such as ``context_length_exceeded``.
+        message: for a person.
+    """
+
+    status: int = 0
+    type: str = ""
+    code: str = ""
+    message: str = ""
+
+
+class Scan(Protocol):
+    """A stream being looked at, event by event: bytes in as they come, whole events out.
+
+    An event that does not parse is dropped if content has been seen and its neighbours are intact; otherwise the stream
+    is ``broken``. Once it is broken or has a ``problem``, nothing more comes out of :meth:`feed`.
+
+    Attributes:
+        content: whether content has been seen: text, reasoning, a tool call, a refusal.
+        ended: whether the format's terminal event has been seen.
+        filtered: whether the stream ended on a content filter's word.
+        problem: the error that the stream itself reported; that event is not passed on.
+        broken: why the stream cannot be read any further; empty while it can.
+        dropped: how many events were dropped, because they did not parse.
+    """
+
+    content: bool
+    ended: bool
+    filtered: bool
+    problem: Problem | None
+    broken: str
+    dropped: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is complete, if nothing more comes."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what has arrived; return the whole events among it and before it, to be passed on; may be empty."""
+
+    def finish(self) -> bytes:
+        """Take note that nothing more comes; return the last event, where only its final blank line is missing."""
 
 
 class WireFormat(Protocol):
@@ -69,3 +121,20 @@ class WireFormat(Protocol):
 
     def encode_error(self, error: ApiError) -> Response:
         """Return ``error`` as this API's SDKs expect an error response: status, headers, JSON body."""
+
+    @property
+    def stream_type(self) -> bytes:
+        """The Content-Type of this format's streams."""
+
+    @property
+    def keep_alive(self) -> bytes:
+        """What may be sent before and between the events of a stream and means nothing; empty if there is no such."""
+
+    def examine(self, body: bytes, operation: Operation) -> Problem | None:
+        """Return what is wrong with the body of a 200 to a plain (not streaming) request; None if it is an answer."""
+
+    def scan(self) -> Scan:
+        """Return the scan of a new stream."""
+
+    def encode_stream_error(self, error: ApiError) -> bytes:
+        """Return ``error`` as the event with which this API ends a stream that failed, so that its SDKs raise."""

@@ -3,11 +3,12 @@
 PURE. https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html and the errors of each operation. AWS
 SDKs read the exception's name from the header ``x-amzn-errortype``, the text from ``message``, and the id of the
 request from ``x-amzn-requestid``. The statuses are the client's to see; the names are those of the service's model
-that come nearest, so that ``client.exceptions`` has them.
+that come nearest, so that ``client.exceptions`` has them. How a stream says it: :mod:`hydrallm.formats.bedrock_stream`.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from hydrallm.formats.error_response import error_response, error_type
@@ -31,10 +32,16 @@ TYPES = {
 }
 
 
+_EXCEPTION = re.compile("[A-Za-z]{1,60}Exception")
+
+
 def encode_error(error: ApiError) -> Response:
-    """Return ``error`` as AWS's SDKs expect it."""
+    """Return ``error`` as AWS's SDKs expect it: the exception that its ``type`` is, or else that of its status."""
+    # In a stream's model the names start in lower case.
+    named = error.type[:1].upper() + error.type[1:]
+    exception = named if _EXCEPTION.fullmatch(named) else error_type(TYPES, error.status)
     headers = [
-        (b"x-amzn-errortype", error_type(TYPES, error.status).encode()),
+        (b"x-amzn-errortype", exception.encode()),
         (b"x-amzn-requestid", error.request_id.encode()),
     ]
     return error_response(error, {"message": error.message}, headers)

@@ -1,131 +1,103 @@
-"""The kinds of failure, and what each leads to.
+"""The kind of a failure, from what an upstream says: its status, the names of its error, and its wording.
 
-PURE. Everything that follows from a failure (whether to try again, what the client is told, how it is logged) follows
-from its kind, so that it can be read in one table.
+PURE. The kinds, and what each leads to, are in :mod:`hydrallm.policy.kinds`; the names and wordings, provider by
+provider, in :mod:`hydrallm.policy.wording`.
 """
 
 from __future__ import annotations
 
-import enum
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import msgspec
+from hydrallm.policy import wording
+from hydrallm.policy.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
-class Kind(enum.StrEnum):
-    """How an attempt failed."""
-
-    UNREACHABLE = "unreachable"
-    """No connection was made."""
-    TLS = "tls"
-    """The TLS handshake or the certificate check failed."""
-    RATE_LIMITED = "rate_limited"
-    QUOTA = "quota"
-    """The account has no money or quota left: waiting does not help."""
-    SERVER = "server"
-    OVERLOADED = "overloaded"
-    TRANSIENT = "transient"
-    """The upstream timed out or saw a conflict; it asks for one more try."""
-    MISCONFIGURED = "misconfigured"
-    """The upstream refuses our key or does not know the model."""
-    CLIENT_ERROR = "client_error"
-    """The request itself is wrong, for this upstream and any other."""
-    BAD_ANSWER = "bad_answer"
-    """A success by its status, but not an answer."""
-    CUT = "cut"
-    """The answer ended before it was complete."""
-    SLOW_START = "slow_start"
-    """Nothing came in time."""
-
-
-class Next(enum.Enum):
-    """What a failure leads to, while tries are left."""
-
-    SAME = enum.auto()
-    """Try this model again, up to its attempts, then the next."""
-    NEXT = enum.auto()
-    """Go on to the next model."""
-    RETURN = enum.auto()
-    """The upstream's answer is the client's answer."""
-
-
-class Rule(msgspec.Struct, frozen=True):
-    """What a kind of failure leads to.
-
-    Attributes:
-        next: where the exchange goes on.
-        retries: how often ``SAME`` may be taken for this kind by one model in one cycle; None for all its attempts.
-        returns: whether the model is tried again in a later cycle.
-        put_off: whether the tries it has left are used after all, once no other model is left.
-        rank: how useful the upstream's answer is to the client once all are exhausted; the highest is shown. What is
-            said about our key (0) is never shown: the client must not take it for a word about its own.
-        loud: whether a person should do something about it, so that it is logged as an error.
-    """
-
-    next: Next
-    retries: int | None = None
-    returns: bool = True
-    put_off: bool = False
-    rank: int = 1
-    loud: bool = False
-
-
-RULES: Mapping[Kind, Rule] = MappingProxyType(
+_STATUSES: Mapping[int, Kind] = MappingProxyType(
     {
-        Kind.UNREACHABLE: Rule(Next.NEXT),
-        Kind.TLS: Rule(Next.NEXT, returns=False, loud=True),
-        Kind.RATE_LIMITED: Rule(Next.SAME, rank=2),
-        Kind.QUOTA: Rule(Next.NEXT, returns=False, rank=0, loud=True),
-        Kind.SERVER: Rule(Next.SAME),
-        Kind.OVERLOADED: Rule(Next.SAME, rank=2),
-        Kind.TRANSIENT: Rule(Next.SAME, retries=1),
-        Kind.MISCONFIGURED: Rule(Next.NEXT, returns=False, rank=0, loud=True),
-        Kind.CLIENT_ERROR: Rule(Next.RETURN),
-        Kind.BAD_ANSWER: Rule(Next.SAME),
-        Kind.CUT: Rule(Next.SAME),
-        Kind.SLOW_START: Rule(Next.NEXT, returns=False, put_off=True),
+        401: Kind.UNAUTHORIZED,
+        402: Kind.QUOTA,
+        403: Kind.UNAUTHORIZED,
+        405: Kind.UNSUPPORTED,
+        408: Kind.TRANSIENT,
+        409: Kind.TRANSIENT,
+        413: Kind.CONTEXT_LENGTH,  # the limit is this provider's; another may take it
+        424: Kind.SERVER,  # Bedrock's ModelErrorException
+        429: Kind.RATE_LIMITED,
+        501: Kind.UNSUPPORTED,
+        503: Kind.OVERLOADED,
+        529: Kind.OVERLOADED,  # Anthropic's overloaded_error
     }
 )
+"""What a status means that says more than its class; UNAUTHORIZED is of a credential, whosever it is. For 404 see
+:func:`_not_found`."""
 
-_ALWAYS = frozenset({Kind.UNREACHABLE, Kind.TLS, Kind.MISCONFIGURED, Kind.QUOTA})
-"""After these nothing was done upstream, so they mean the same for every request."""
+_BLUNT = frozenset({0, 400, 422, 500, 502})
+"""Statuses that may stand for anything (0: none was said), so that a name that others say by their status counts."""
 
-UNSAFE_RULES: Mapping[Kind, Rule] = MappingProxyType(
-    {kind: rule if kind in _ALWAYS else Rule(Next.RETURN) for kind, rule in RULES.items()}
-)
-"""For a relayed request that must not be made twice: tried again only while no connection was made."""
-
-_STATUSES: dict[int, Kind] = {
-    408: Kind.TRANSIENT,
-    409: Kind.TRANSIENT,
-    424: Kind.SERVER,  # Bedrock's ModelErrorException
-    429: Kind.RATE_LIMITED,
-    503: Kind.OVERLOADED,
-    529: Kind.OVERLOADED,  # Anthropic's overloaded_error
-}
-
-_OWN_CREDENTIAL_STATUSES: dict[int, Kind] = {
-    401: Kind.MISCONFIGURED,
-    402: Kind.QUOTA,
-    403: Kind.MISCONFIGURED,
-    404: Kind.MISCONFIGURED,
-}
+_NAME_ORDER = tuple(dict.fromkeys(wording.TELLING.values())) + tuple(dict.fromkeys(wording.COMMON.values()))
+_SPEAKS_OF_MODEL = re.compile(r"\b(?:model|deployment|inference profile)s?\b", re.IGNORECASE)
+_STATUS_NAME = re.compile(r"[45][0-9]{2}")
 
 
-def classify_status(status: int, *, own_credential: bool) -> Kind | None:
-    """Return what a status means; None for a success (and for a redirect, which is the client's business).
+def classify(status: int, names: tuple[str, ...], message: str, *, own_credential: bool) -> Kind | None:
+    """Return what an error of an upstream means; None if nothing says that it is one.
+
+    First come the names that say what no status says, then the wordings, then (where the status is a blunt one) the
+    names that repeat a status, at last the status itself. An error inside a success (a 200, or a stream) has no status
+    but the one it may give as a name; there a fault of the request comes back as None, because the 200 had said that
+    the request was fine, so the caller knows better what to make of it.
 
     Args:
-        status: the upstream's status.
-        own_credential: whether the upstream was shown the proxy's credential. A refusal of the *client's* credential is
-            the client's to mend, and another model would not help.
+        status: the HTTP status of the response; 0 if there is none, as for an event of a stream.
+        names: the error's type and code, in any order; empty ones are allowed.
+        message: for a person; its start is searched.
+        own_credential: whether the upstream was shown the proxy's credential. If it was the client's, a refusal of it
+            is ``unauthorized``: no fault of the configuration.
     """
-    if status < 400:
+    if 300 <= status < 400:
+        return None  # a redirect is the client's business
+    inside = status < 300
+    told = next((int(name) for name in names if _STATUS_NAME.fullmatch(name)), 0) if inside else status
+    bare = [wording.bare(name) for name in names]
+    kind = (
+        _named(bare, wording.TELLING)
+        or _worded(message[: wording.START], told)
+        or (_named(bare, wording.COMMON) if told in _BLUNT else None)
+        or _by_status(told, bare, message[: wording.START])
+    )
+    if kind is Kind.UNAUTHORIZED and own_credential:
+        return Kind.MISCONFIGURED
+    if inside and kind in {Kind.CLIENT_ERROR, Kind.UNSUPPORTED}:
         return None
-    if own_credential and (kind := _OWN_CREDENTIAL_STATUSES.get(status)):
-        return kind
+    return kind
+
+
+def _named(bare: list[str], table: Mapping[str, Kind]) -> Kind | None:
+    """Return the kind that the names tell; where they differ, the one that stands first in the table's order."""
+    said = [table[name] for name in bare if name in table]
+    return min(said, key=_NAME_ORDER.index) if said else None
+
+
+def _worded(start: str, status: int) -> Kind | None:
+    for row in wording.WORDINGS:
+        if (status in row.statuses or not status) and row.pattern.search(start):
+            return row.kind
+    return None
+
+
+def _by_status(status: int, bare: list[str], start: str) -> Kind | None:
+    if status == 0:
+        return None
+    if status == 404:
+        return _not_found(bare, start)
     return _STATUSES.get(status) or (Kind.SERVER if status >= 500 else Kind.CLIENT_ERROR)
+
+
+def _not_found(bare: list[str], start: str) -> Kind:
+    """Return what a 404 means: the model is unknown there if it speaks of one, else the path is."""
+    spoken_of = any("model" in name for name in bare) or _SPEAKS_OF_MODEL.search(start)
+    return Kind.MISCONFIGURED if spoken_of else Kind.UNSUPPORTED

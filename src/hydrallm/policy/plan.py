@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from hydrallm.policy.classify import RULES, Kind, Rule
+from hydrallm.policy.kinds import RULES, Kind, Rule
 
 
 class Clocks(msgspec.Struct, frozen=True):
@@ -18,7 +18,7 @@ class Clocks(msgspec.Struct, frozen=True):
     Attributes:
         connect: until the connection (TLS included) stands.
         total: a non-streaming attempt, up to its commit (``timeout`` in the config).
-        first_token: a streaming attempt, up to its first byte of body.
+        first_token: a streaming attempt, up to its first content.
         idle: each silence after the commit.
     """
 
@@ -52,6 +52,7 @@ class Plan(msgspec.Struct, frozen=True):
         max_wait: the longest Retry-After, in seconds, that is waited for while another model is left.
         exponential_backoff: whether the interval doubles (with jitter and a cap) from try to try.
         rules: what each kind of failure leads to.
+        hold_limit: seconds for which the beginning of a stream is held back before the client is told to wait.
     """
 
     candidates: tuple[Candidate, ...]
@@ -60,3 +61,4 @@ class Plan(msgspec.Struct, frozen=True):
     max_wait: float = 5.0
     exponential_backoff: bool = False
     rules: Mapping[Kind, Rule] = RULES
+    hold_limit: float = 30.0

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hydrallm.policy.breaker import State
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hydrallm.message import Request
     from hydrallm.telemetry.masking import Mask
-    from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord
+    from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord, ModelChange
     from hydrallm.telemetry.writer import Stream
 
 GATHER = 0.05
@@ -42,6 +44,12 @@ LEVELS = {"debug": Level.DEBUG, "info": Level.INFO, "warn": Level.WARN, "error":
 
 _COLOURS = {Level.DEBUG: "\x1b[2m", Level.INFO: "\x1b[32m", Level.WARN: "\x1b[33m", Level.ERROR: "\x1b[31m"}
 _RESET = "\x1b[0m"
+
+_CHANGES = {
+    State.OPEN: (Level.WARN, "breaker open: this model is skipped while another is left"),
+    State.HALF_OPEN: (Level.DEBUG, "breaker half open: one exchange probes this model"),
+    State.CLOSED: (Level.INFO, "breaker closed: this model answers again"),
+}
 
 
 class Log:
@@ -147,7 +155,22 @@ class Log:
             attempts=len(exchange.attempts),
             first_byte=_seconds(exchange.first_byte),
             seconds=_seconds(exchange.seconds),
+            held=_seconds(exchange.held),
             bytes=exchange.sent,
+            dropped=exchange.dropped,
+            tried=self._tried(exchange.attempts),
+        )
+
+    def model_changed(self, change: ModelChange) -> None:
+        """Write that a model's breaker has changed its state."""
+        level, message = _CHANGES[change.state]
+        self.write(
+            level,
+            message,
+            endpoint=change.endpoint,
+            model=change.model,
+            cause=change.cause,
+            retry_in=_seconds(change.retry_in),
         )
 
     def fault(self, text: str) -> None:
@@ -166,6 +189,12 @@ class Log:
                 self._stream.flush()
             except (OSError, ValueError):
                 return  # nobody reads stderr any more; traffic goes on
+
+    def _tried(self, attempts: list[AttemptRecord]) -> object:
+        """Return what each attempt came to, for lines and for machines; None where the rest of the line says it all."""
+        if not attempts or (len(attempts) == 1 and attempts[0].kind is None):
+            return None
+        return [_as_object(attempt) for attempt in attempts] if self._json else "; ".join(map(_as_phrase, attempts))
 
     def _gather(self) -> None:
         try:
@@ -194,6 +223,25 @@ class Log:
 
 def _seconds(value: float) -> float:
     return round(value, 3)
+
+
+def _as_object(attempt: AttemptRecord) -> dict[str, object]:
+    fields = {
+        "endpoint": attempt.endpoint,
+        "model": attempt.model,
+        "kind": attempt.kind,
+        "status": attempt.status,
+        "waited": _seconds(attempt.waited),
+        "seconds": _seconds(attempt.seconds),
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _as_phrase(attempt: AttemptRecord) -> str:
+    """Return an attempt as in ``after 0.5s: openai/gpt-4o overloaded 529 in 1.25s``."""
+    words = [f"after {_seconds(attempt.waited):g}s:"] if _seconds(attempt.waited) else []
+    words += [f"{attempt.endpoint}/{attempt.model}", str(attempt.kind or ""), str(attempt.status or "")]
+    return " ".join([*filter(None, words), f"in {_seconds(attempt.seconds):g}s"])
 
 
 def _shown(value: object) -> str:

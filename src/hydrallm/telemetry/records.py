@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from hydrallm.policy.classify import Kind
+from hydrallm.policy.breaker import State
+from hydrallm.policy.kinds import Kind
 
 if TYPE_CHECKING:
     from hydrallm.message import Request
@@ -61,6 +62,8 @@ class ExchangeRecord(msgspec.Struct):
         first_byte: seconds up to the commit.
         seconds: in all.
         sent: bytes of the answer's body.
+        held: seconds between the first byte from the upstream that answered and the commit.
+        dropped: malformed events that were left out of a stream.
         attempts: in order.
     """
 
@@ -77,7 +80,27 @@ class ExchangeRecord(msgspec.Struct):
     first_byte: float = 0.0
     seconds: float = 0.0
     sent: int = 0
+    held: float = 0.0
+    dropped: int = 0
     attempts: list[AttemptRecord] = msgspec.field(default_factory=list)
+
+
+class ModelChange(msgspec.Struct, frozen=True):
+    """A model's breaker has opened, closed, or lets a probe through.
+
+    Attributes:
+        endpoint: its name in the config.
+        model: the upstream's name for the model.
+        state: what the breaker does from now on.
+        cause: the failure that opened it; None once it is closed.
+        retry_in: seconds until an exchange may probe it; while half open, until another one may; 0 once it is closed.
+    """
+
+    endpoint: str
+    model: str
+    state: State
+    cause: Kind | None = None
+    retry_in: float = 0.0
 
 
 class Sink(Protocol):
@@ -99,6 +122,9 @@ class Sink(Protocol):
 
     def exchange_ended(self, exchange: ExchangeRecord) -> None:
         """Take note of an ended exchange."""
+
+    def model_changed(self, change: ModelChange) -> None:
+        """Take note that a model's breaker has changed its state."""
 
     def fault(self, text: str) -> None:
         """Take note of a fault of our own: a traceback."""

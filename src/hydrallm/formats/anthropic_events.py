@@ -1,0 +1,40 @@
+"""What the events of a stream of Anthropic's Messages say, whatever carries them.
+
+PURE. https://docs.anthropic.com/en/docs/build-with-claude/streaming. They come as server-sent events from Anthropic and
+as frames from Bedrock's InvokeModelWithResponseStream. New types of events may be added, clients are told to expect
+them, so an unknown one means nothing here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hydrallm.formats.json_value import says
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hydrallm.formats.base import Scan
+
+REFUSAL = "refusal"
+"""The stop reason when Anthropic's classifiers intervene."""
+
+_CONTENT: Mapping[str, str] = {"content_block_start": "content_block", "content_block_delta": "delta"}
+"""The events that can have content, and where. A block of text or thinking opens empty, one of a tool with its name."""
+
+
+def note_event(scan: Scan, kind: str, event: Mapping[str, object]) -> None:
+    """Take note in ``scan`` of what an event says.
+
+    Args:
+        scan: its ``content``, ``ended`` and ``filtered`` are set.
+        kind: the event's type.
+        event: its JSON; no ``error``.
+    """
+    if member := _CONTENT.get(kind):
+        scan.content = scan.content or says(event.get(member))
+    elif kind == "message_delta":
+        delta = event.get("delta")
+        scan.filtered = scan.filtered or (isinstance(delta, dict) and delta.get("stop_reason") == REFUSAL)
+    elif kind == "message_stop":
+        scan.ended = True

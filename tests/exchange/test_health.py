@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from hydrallm.endpoints.anthropic import Anthropic
+from hydrallm.endpoints.base import BaseURL, Endpoint
+from hydrallm.endpoints.openai import OpenAI
+from hydrallm.exchange.chain import Model
+from hydrallm.exchange.health import report
+from hydrallm.http.client import Client
+from hydrallm.http.dial import Route
+from hydrallm.policy.breaker import Breaker
+from hydrallm.policy.kinds import RULES, Kind
+from hydrallm.policy.plan import Candidate, Clocks
+
+if TYPE_CHECKING:
+    from hydrallm.endpoints.base import Api
+
+URL = BaseURL("http", "127.0.0.1", 9, b"", b"127.0.0.1:9")
+CANDIDATE = Candidate(1, 0.0, Clocks(1.0, 1.0, 1.0, 1.0))
+
+
+def model(endpoint: str, name: str, api: Api) -> Model:
+    client = Client(Route("127.0.0.1", 9, b"127.0.0.1:9", None, None))
+    return Model(name, Endpoint(endpoint, URL), api, client, CANDIDATE, Breaker())
+
+
+@pytest.fixture
+async def models() -> list[Model]:
+    return [model("one", "gpt-5.5", OpenAI()), model("two", "claude-sonnet-5-5", Anthropic())]
+
+
+def told(models: list[Model], at: float) -> dict[str, Any]:
+    """Return the report as a reader of its JSON sees it."""
+    read = json.loads(msgspec.json.encode(report("1.2.3", "127.0.0.1:8080", models, at)))
+    assert isinstance(read, dict)
+    return read
+
+
+def fail(one: Model, kind: Kind, at: float, times: int = 1, *, probe: bool = False) -> None:
+    for _ in range(times):
+        one.breaker.failed(kind, RULES[kind], at, probe=probe, began=at)
+
+
+async def test_all_is_well(models: list[Model]) -> None:
+    assert told(models, 50.0) == {
+        "status": "ok",
+        "version": "1.2.3",
+        "listener": "127.0.0.1:8080",
+        "models": [
+            {
+                "endpoint": "one",
+                "model": "gpt-5.5",
+                "type": "openai",
+                "state": "closed",
+                "cause": None,
+                "retry_in": 0.0,
+            },
+            {
+                "endpoint": "two",
+                "model": "claude-sonnet-5-5",
+                "type": "anthropic",
+                "state": "closed",
+                "cause": None,
+                "retry_in": 0.0,
+            },
+        ],
+    }
+
+
+async def test_one_failure_is_no_state(models: list[Model]) -> None:
+    fail(models[0], Kind.SERVER, 50.0)
+    now = told(models, 50.0)
+    assert now["status"] == "ok"
+    assert (now["models"][0]["state"], now["models"][0]["cause"]) == ("closed", None)
+
+
+async def test_a_model_goes_from_open_to_half_open_to_closed(models: list[Model]) -> None:
+    seen = []
+
+    def look(at: float) -> None:
+        now = told(models, at)
+        one = now["models"][0]
+        seen.append((now["status"], one["state"], one["cause"], one["retry_in"]))
+        assert now["models"][1]["state"] == "closed"
+
+    fail(models[0], Kind.OVERLOADED, 50.0, times=5)
+    look(50.0)
+    look(52.56)
+    look(55.0)
+    look(70.0)
+    models[0].breaker.begin(70.0)
+    look(70.0)
+    models[0].breaker.passed(71.0, began=70.0)
+    look(71.0)
+    assert seen == [
+        ("degraded", "open", "overloaded", 5.0),
+        ("degraded", "open", "overloaded", 2.4),
+        ("degraded", "open", "overloaded", 0.0),
+        ("degraded", "open", "overloaded", 0.0),
+        ("degraded", "half_open", "overloaded", 0.0),
+        ("ok", "closed", None, 0.0),
+    ]
+
+
+async def test_a_model_that_cools_says_until_when(models: list[Model]) -> None:
+    fail(models[1], Kind.RATE_LIMITED, 50.0)
+    models[1].breaker.cool(80.0, Kind.RATE_LIMITED)
+    assert told(models, 60.0)["status"] == "degraded"
+    one = told(models, 60.0)["models"][1]
+    assert (one["state"], one["cause"], one["retry_in"]) == ("cooling", "rate_limited", 20.0)
+    assert told(models, 80.0)["status"] == "ok"
+
+
+async def test_an_open_model_that_cools_for_longer_is_asked_when_it_has_cooled(models: list[Model]) -> None:
+    fail(models[0], Kind.RATE_LIMITED, 50.0, times=5)
+    models[0].breaker.cool(80.0, Kind.RATE_LIMITED)
+    one = told(models, 60.0)["models"][0]
+    assert (one["state"], one["cause"], one["retry_in"]) == ("open", "rate_limited", 20.0)
