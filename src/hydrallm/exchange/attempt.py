@@ -133,40 +133,30 @@ class Attempt:
 
     async def run(self) -> ContentSeen | AttemptFailed:
         """Ask, and return as soon as the answer can be delivered or has failed."""
-        loop = self._gateway.loop
-        began = loop.time()
-        try:
-            event = await self._ask()
-        except UpstreamError as error:
-            kind = next(kind for error_type, kind in _KINDS if isinstance(error, error_type))
-            event = self._failed(kind, str(error))
-        finally:
-            self.record.seconds = loop.time() - began
-        if isinstance(event, AttemptFailed):
-            self.close()
-        return event
-
-    async def _ask(self) -> ContentSeen | AttemptFailed:
         job, model = self._job, self.model
         request = model.api.address(model.endpoint, job.call(model), self._gateway.sources.now())
         if self._gateway.sink.wants_requests:
             self._gateway.sink.attempt_begun(self._exchange, self.record, request)
-        upstream = await model.client.request(
-            request,
-            expires=self._command.expires,
-            connect_timeout=model.candidate.clocks.connect,
-            upload=job.upload(),
-            resend=job.resend,
-        )
-        self._answer = answer = Answer(upstream, decode=job.generation)
-        status = self.record.status = upstream.status
-        if job.failed(status, model):
-            return await self._read_error(answer)
-        if job.operation is None or status >= 300 or answer.opaque:
-            return await self._hold_relayed(answer)
-        if job.stream and not answer.is_json:
-            return await self._hold_stream(answer)
-        return await (self._hold_json(answer) if answer.is_text else self._hold_relayed(answer))
+        try:
+            upstream = await model.client.request(
+                request,
+                expires=self._command.expires,
+                connect_timeout=model.candidate.clocks.connect,
+                upload=job.upload(),
+                resend=job.resend,
+            )
+            self._answer = answer = Answer(upstream, decode=job.generation)
+            status = self.record.status = upstream.status
+            if job.failed(status, model):
+                return await self._read_error(answer)
+            if job.operation is None or status >= 300 or answer.opaque:
+                return await self._hold_relayed(answer)
+            if job.stream and not answer.is_json:
+                return await self._hold_stream(answer)
+            return await (self._hold_json(answer) if answer.is_text else self._hold_relayed(answer))
+        except UpstreamError as error:
+            kind = next(kind for error_type, kind in _KINDS if isinstance(error, error_type))
+            return self._failed(kind, str(error))
 
     async def _read_error(self, answer: Answer) -> AttemptFailed:
         """Read an error response and name it.

@@ -115,8 +115,13 @@ class Exchange:
         self._waited = 0.0
         self._record.attempts.append(record)
         self._attempt = attempt = Attempt(self._gateway, self._job, model, command, self._record, record, self._reply)
-        event = await attempt.run()
+        began = self._loop.time()
+        try:
+            event = await attempt.run()
+        finally:
+            record.seconds = self._loop.time() - began
         if isinstance(event, AttemptFailed):
+            attempt.close()
             if attempt.error is not None:
                 self._errors[command.attempt] = attempt.error
             self._note(event, record)
