@@ -57,6 +57,7 @@ lock: $(VENV)/.python ## pin the requirements again after a change of pyproject.
 	@test -x $(VENV)/lock/bin/uv || { $(BIN)/python -m venv $(VENV)/lock && \
 	  $(VENV)/lock/bin/python -m pip --quiet install --require-hashes -r requirements/lock.txt; }
 	@$(UV_COMPILE) pyproject.toml -o requirements/core.txt
+	@$(UV_COMPILE) pyproject.toml --extra aws -o requirements/aws.txt
 	@$(UV_COMPILE) requirements/build.in -o requirements/build.txt
 	@$(UV_COMPILE) requirements/dev.in -o requirements/dev.txt
 	@$(UV_COMPILE) requirements/lock.in -o requirements/lock.txt

@@ -40,6 +40,16 @@ NEEDS = {
     "eventstream-codec": Need((NODE_MODULES / "@smithy" / "eventstream-codec").is_dir, "make node"),
 }
 
+# A test that means AWS's chain of credentials says where it leads. No other may come upon what this machine has, nor
+# ask the network for it.
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[name]
+os.environ |= {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
 # The shared cores of a CI machine make any deadline a coin toss; a fixed seed there keeps a green commit green.
 hypothesis.settings.register_profile("hydrallm", deadline=None, derandomize=STRICT, print_blob=True)
 hypothesis.settings.load_profile("hydrallm")

@@ -13,13 +13,16 @@ import pytest
 from hydrallm.app import FORMATS
 from hydrallm.cli.main import COMMANDS
 from hydrallm.config.load import load
+from hydrallm.credentials.refresh import ADVISORY, LONGEST_BACKOFF, PATIENCE, REREAD
 from hydrallm.policy.kinds import RULES
 from hydrallm.policy.overrides import FIXED
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+AWS = (ROOT / "docs" / "aws.md").read_text("utf-8")
 CONFIGS = [block for language, block in BLOCKS if language == "toml"]
+CONFIGS += re.findall(r"^```toml\n(.*?)^```$", AWS, re.DOTALL | re.MULTILINE)
 PAGES = sorted([ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 ENVIRON = dict.fromkeys(
     ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "set"
@@ -49,7 +52,7 @@ def _normal(output: str) -> list[str]:
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_every_config_in_the_readme_loads(config: str, tmp_path: Path) -> None:
+def test_every_config_in_the_readme_and_beside_it_loads(config: str, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(config, "utf-8")
     path.chmod(0o600)
@@ -105,3 +108,11 @@ def test_architecture_is_short_and_maps_every_folder() -> None:
 def test_the_version_is_in_one_place() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert "version" in project["dynamic"]
+
+
+def test_the_times_of_aws_credentials_are_documented_as_they_are() -> None:
+    assert f"{ADVISORY / 60:g} minutes before they expire" in AWS
+    assert f"never longer than {PATIENCE:g} seconds" in AWS
+    assert (LONGEST_BACKOFF, REREAD) == (60, 60)
+    assert "at most a minute" in AWS
+    assert "read again every minute" in AWS

@@ -22,7 +22,7 @@ import hydrallm
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LOCKS = ("core", "build", "dev", "lock")
+LOCKS = ("core", "aws", "build", "dev", "lock")
 MOST = 15  # distributions in a core install, hydrallm itself included
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PLATFORMS = {
@@ -75,13 +75,20 @@ def test_no_requirement_file_says_where_from(lock: str) -> None:
 
 
 def test_what_pyproject_asks_for_is_what_is_pinned() -> None:
-    asked = {"core": PYPROJECT["project"]["dependencies"], "build": PYPROJECT["build-system"]["requires"]}
+    core, extras = PYPROJECT["project"]["dependencies"], PYPROJECT["project"]["optional-dependencies"]
+    asked = {"core": core, "aws": core + extras["aws"], "build": PYPROJECT["build-system"]["requires"]}
     for lock, wanted in asked.items():
         versions = {canonicalize_name(each.name): each for each in pinned(lock)}
         for requirement in map(Requirement, wanted):
             pin = versions[canonicalize_name(requirement.name)]
             (exactly,) = pin.specifier
             assert requirement.specifier.contains(exactly.version), f"{pin} is not {requirement}; run `make lock`"
+
+
+def test_the_extra_is_no_part_of_the_core() -> None:
+    core, extra = ({canonicalize_name(each.name) for each in pinned(lock)} for lock in ("core", "aws"))
+    assert core < extra
+    assert "botocore" in extra - core
 
 
 def test_the_layers_agree() -> None:
@@ -221,6 +228,17 @@ def core_environment(folder: Path) -> Path:
     return Path(sysconfig.get_path("scripts", "venv", paths)) / Path(sys.executable).name
 
 
+NEEDS_THE_EXTRA = """
+[endpoints.bedrock]
+url = "https://bedrock-runtime.us-east-1.amazonaws.com"
+aws_profile = "work"
+
+[[models]]
+endpoint = "bedrock"
+type = "bedrock"
+model = "m"
+"""
+
 IMPORT_ALL = """
 import importlib.metadata, pkgutil, sys, warnings
 warnings.simplefilter("error")
@@ -253,6 +271,17 @@ def test_the_wheel_runs_on_the_core_requirements_alone(wheel: Path, tmp_path: Pa
     assert Path(place).is_relative_to(tmp_path), "the wheel was meant to be run, not the checkout"
     for command in ([str(python.with_name("hydrallm"))], [str(python), "-m", "hydrallm"]):
         assert run(*command, "version")[0] == f"hydrallm {hydrallm.__version__}"
+
+    config = tmp_path / "config.toml"
+    config.write_text(NEEDS_THE_EXTRA, "utf-8")
+    command = [str(python), "-m", "hydrallm", "serve", "--config", str(config)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=50
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "endpoints.bedrock.aws_profile" in done.stderr
+    assert done.stderr.endswith("run: pip install 'hydrallm[aws]'\n")
 
 
 @pytest.mark.parametrize("field", ["readme", "license-files"])

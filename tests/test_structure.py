@@ -85,6 +85,10 @@ def test_rich_is_not_imported_with_a_module(name: str) -> None:
     assert "TID253" in ruff("import rich.table\n", name, "TID253")
 
 
+def test_botocore_is_not_imported_with_a_module() -> None:
+    assert "TID253" in ruff("import botocore.session\n", "credentials/aws_chain.py", "TID253")
+
+
 # Imports against the contracts of pyproject.toml: the file they are planted in, and the contract that forbids them.
 BAD_IMPORTS = {
     "http/planted_config.py": ("import hydrallm.config.settings", "The HTTP engine"),
@@ -102,6 +106,7 @@ BAD_IMPORTS = {
     "exchange/planted_rich.py": ("import rich", "Only commands"),
     "exchange/planted_schema.py": ("import hydrallm.config.planted_exchange", "Of a config"),
     "telemetry/planted_exchange.py": ("import hydrallm.exchange", "Imports go down"),
+    "credentials/planted_botocore.py": ("import botocore.session", "Only the chain of AWS"),
     "faults/planted_http.py": ("import hydrallm.http", "The faulty provider"),
     "web/__init__.py": ("import hydrallm.faults", "Imports go down"),
     "stray/__init__.py": ("import hydrallm.errors", "Imports go down"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import functools
 import random
 import re
 import signal
@@ -16,13 +17,16 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from hydrallm.credentials import aws_chain
+from hydrallm.credentials.refresh import RefreshedKeys, Supply
 from hydrallm.endpoints.anthropic import Anthropic
-from hydrallm.endpoints.base import ApiKey, AwsKeys
+from hydrallm.endpoints.base import ApiKey, AwsChain, AwsKeys
 from hydrallm.endpoints.bedrock import Bedrock
 from hydrallm.endpoints.openai import OpenAI
-from hydrallm.errors import StartError
+from hydrallm.errors import CredentialError, StartError
 from hydrallm.exchange.access import Access
-from hydrallm.exchange.chain import Chain, Model
+from hydrallm.exchange.chain import Model
+from hydrallm.exchange.chains import Chains
 from hydrallm.exchange.gateway import Gateway, Sources
 from hydrallm.exchange.paths import Paths
 from hydrallm.formats.anthropic_messages import AnthropicMessages
@@ -44,7 +48,7 @@ from hydrallm.policy.plan import Plan
 from hydrallm.secret import Secret
 from hydrallm.telemetry.log import LEVELS, Level, Log
 from hydrallm.telemetry.masking import Mask
-from hydrallm.telemetry.records import ModelChange
+from hydrallm.telemetry.records import CredentialChange, ModelChange
 
 if TYPE_CHECKING:
     import ssl
@@ -109,20 +113,24 @@ class App:
         settings: the config.
         sink: told of every exchange.
         environ: the environment, for the proxy variables.
+        mask: takes secrets out; the log's, so that it learns what is refreshed. None for one of its own.
 
     Raises:
         StartError: a certificate file or a proxy cannot be used.
     """
 
-    def __init__(self, settings: Settings, sink: Sink, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, sink: Sink, environ: Mapping[str, str], mask: Mask | None = None) -> None:
         self._settings = settings
+        mask = mask or Mask(_secrets(settings))
+        self._keys: list[RefreshedKeys] = []
+        supplies = self._supplies(sink, mask)
         contexts: dict[Path | None, ssl.SSLContext] = {}
         self._clients = {
             name: Client(_route(endpoint, environ, contexts)) for name, endpoint in settings.endpoints.items()
         }
         server = settings.server
         self._gateway = Gateway(
-            chain=self._chain(sink),
+            chains=self._chains(sink, supplies),
             access=Access(
                 server.client_keys,
                 allow_remote=server.allow_remote,
@@ -131,8 +139,8 @@ class App:
             ),
             paths=Paths(FORMATS, ERROR_FORMATS),
             sink=sink,
-            mask=Mask(_secrets(settings)),
-            sources=Sources(lambda: datetime.datetime.now(datetime.UTC), random.random, _identities()),
+            mask=mask,
+            sources=Sources(_utc, random.random, _identities()),
         )
         limits = Limits(
             max_body=server.max_body,
@@ -142,7 +150,24 @@ class App:
         )
         self._server = Server(self._gateway, self._gateway.refuse, self._gateway.on_fault, limits)
 
-    def _chain(self, sink: Sink) -> Chain:
+    def _supplies(self, sink: Sink, mask: Mask) -> dict[str, Supply]:
+        """Return what gives each endpoint the keys of AWS's standard chain; those of one profile are the same."""
+        endpoints = self._settings.endpoints
+        used = {model.endpoint: endpoints[model.endpoint].endpoint for model in self._settings.models}
+        by_profile: dict[str | None, dict[str, AwsChain]] = {}
+        for name, endpoint in used.items():
+            if isinstance(endpoint.credential, AwsChain):
+                by_profile.setdefault(endpoint.credential.profile, {})[name] = endpoint.credential
+        supplies: dict[str, Supply] = {}
+        for profile, chains in by_profile.items():
+            region = next((chain.region for chain in chains.values() if chain.region), None)
+            fetch = functools.partial(aws_chain.resolve, profile, region)
+            keys = RefreshedKeys("aws-credentials", fetch, _utc, _key_teller(sink, mask, tuple(chains)))
+            self._keys.append(keys)
+            supplies |= {name: Supply(used[name], chain, keys) for name, chain in chains.items()}
+        return supplies
+
+    def _chains(self, sink: Sink, supplies: Mapping[str, Supply]) -> Chains:
         retry = self._settings.retry
         template = Plan(
             candidates=(),
@@ -154,7 +179,7 @@ class App:
             hold_limit=retry.hold_limit,
         )
         endpoints = self._settings.endpoints
-        return Chain(
+        return Chains(
             [
                 Model(
                     model.model,
@@ -163,9 +188,12 @@ class App:
                     self._clients[model.endpoint],
                     model.candidate,
                     Breaker(_teller(sink, model)),
+                    supplies.get(model.endpoint),
+                    model.id,
                 )
                 for model in self._settings.models
             ],
+            self._settings.chains,
             template,
             remembers=retry.breaker,
         )
@@ -178,6 +206,8 @@ class App:
         """
         addresses = await self._server.listen(self._settings.server.host, self._settings.server.port)
         self._gateway.listener = ", ".join([_shown(host, port) for host, port in addresses])
+        for keys in self._keys:
+            keys.start()
         return addresses
 
     async def drain(self, grace: float = DRAIN) -> int:
@@ -191,6 +221,8 @@ class App:
         await self._server.stop()
         for client in self._clients.values():
             client.close()
+        for keys in self._keys:
+            keys.close()
 
 
 async def serve(settings: Settings, log: Log, environ: Mapping[str, str]) -> None:
@@ -201,13 +233,19 @@ async def serve(settings: Settings, log: Log, environ: Mapping[str, str]) -> Non
     """
     for warning in settings.warnings:
         log.write(Level.WARN, str(warning))
-    app = App(settings, log, environ)
+    app = App(settings, log, environ, log.mask)
     signals: asyncio.Queue[str] = asyncio.Queue()
     try:
+        chains = [chain.name for chain in settings.chains]
         with _signals(signals):
             for host, port in await app.listen():
                 models = [f"{model.endpoint}/{model.model}" for model in settings.models]
-                log.write(Level.INFO, f"listening on http://{_shown(host, port)}", models=", ".join(models))
+                log.write(
+                    Level.INFO,
+                    f"listening on http://{_shown(host, port)}",
+                    models=", ".join(models),
+                    chains=", ".join(chains),
+                )
             log.flush()
             name = await signals.get()
             log.write(Level.INFO, f"{name}: no new connections; running exchanges have {DRAIN:g} s to end")
@@ -269,6 +307,22 @@ def _teller(sink: Sink, model: ModelSettings) -> Callable[[Breaker], None]:
     return tell
 
 
+def _key_teller(
+    sink: Sink, mask: Mask, endpoints: tuple[str, ...]
+) -> Callable[[aws_chain.Resolved | CredentialError, aws_chain.Resolved | None], None]:
+    """Return what tells ``sink`` of new keys for ``endpoints``, after it has told ``mask``."""
+
+    def tell(news: aws_chain.Resolved | CredentialError, used: aws_chain.Resolved | None) -> None:
+        failure = str(news) if isinstance(news, CredentialError) else ""
+        if used is not None and not failure:
+            token = used.pair.session_token
+            mask.learn(endpoints[0], [used.pair.secret_access_key, *([] if token is None else [token])])
+        left = None if used is None or used.expires is None else (used.expires - _utc()).total_seconds()
+        sink.credential_changed(CredentialChange(endpoints, failure, "" if used is None else used.source, left))
+
+    return tell
+
+
 def _route(
     settings: EndpointSettings, environ: Mapping[str, str], contexts: dict[Path | None, ssl.SSLContext]
 ) -> Route:
@@ -314,6 +368,10 @@ def _secrets(settings: Settings) -> Iterator[Secret]:
 
 def _shown(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _utc() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 def _identities() -> Callable[[], str]:

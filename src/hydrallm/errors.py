@@ -11,7 +11,8 @@
     ├── ClientLeftError        the client went away; nobody's fault
     └── UpstreamError          an attempt failed before a complete answer
         ├── ConnectError       no connection was made: nothing was sent
-        │   └── TlsError       the TLS handshake or the certificate check failed
+        │   ├── TlsError       the TLS handshake or the certificate check failed
+        │   └── CredentialError  there is no credential to show
         ├── CutError           the connection ended inside an answer, or before it
         ├── RemoteProtocolError  what the upstream sent is not HTTP
         └── SilenceError       a clock ran out: the upstream was too slow
@@ -86,6 +87,10 @@ class ConnectError(UpstreamError):
 
 class TlsError(ConnectError):
     """The TLS handshake or the verification of the certificate failed."""
+
+
+class CredentialError(ConnectError):
+    """There is no credential to show to the endpoint, so it was not asked."""
 
 
 class CutError(UpstreamError):

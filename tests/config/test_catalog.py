@@ -113,6 +113,7 @@ def test_the_template_shows_every_option_with_its_default(tmp_path: Path) -> Non
         "retry": document["retry"],
         "endpoints": {key: 0 for table in document["endpoints"].values() for key in table},
         "models": {key: 0 for table in document["models"] for key in table},
+        "chains": {key: 0 for table in document["chains"].values() for key in table},
     }
     for name, form in schema.TABLES.items():
         assert set(shown[name]) == set(schema.keys(form)), name

@@ -53,6 +53,7 @@ DOCUMENTS = st.dictionaries(st.text(max_size=5), VALUES, max_size=2) | st.fixed_
         "retry": table("retry") | VALUES,
         "endpoints": st.dictionaries(st.sampled_from(["openai", "e", ""]), table("endpoints"), max_size=3) | VALUES,
         "models": st.lists(table("models"), max_size=3) | VALUES,
+        "chains": st.dictionaries(st.sampled_from(["default", "only", "c", ""]), table("chains"), max_size=3) | VALUES,
     },
 )
 
@@ -87,7 +88,11 @@ attempts = 2
 [[models]]
 endpoint = "openai"
 model = "n"
+id = "fast"
 timeout = "1s"
+[chains.small]
+models = ["fast", "openai/m"]
+match = ["*mini*"]
 """
 WRONG: list[object] = ["\0", -1, True, 1.5, [], {}, datetime.date(2026, 1, 1), ["x"], {"x": {}}, "$UNSET"]
 

@@ -23,6 +23,7 @@ HEADINGS = {
     "retry": "## `[retry]`",
     "endpoints": "## `[endpoints.NAME]`",
     "models": "## `[[models]]`",
+    "chains": "## `[chains.NAME]`",
 }
 
 

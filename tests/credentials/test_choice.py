@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hydrallm.credentials.choice import Choice, Stated, choose
-from hydrallm.endpoints.base import ApiKey, AwsKeys, ClientCredential, NoCredential
+from hydrallm.endpoints.base import ApiKey, AwsChain, AwsKeys, ClientCredential, NoCredential
 from hydrallm.formats.base import ApiType
 from hydrallm.secret import Secret
 
@@ -47,6 +47,76 @@ def test_nothing_at_all_for_bedrock_is_warned_of() -> None:
     assert choice.problems == ()
     (warning,) = choice.warnings
     assert "requests will go unsigned" in warning.message
+
+
+def test_what_was_looked_for_is_said_and_what_would_find_more() -> None:
+    (warning,) = choose(Stated(), {BEDROCK}, HOST, {}).warnings
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_BEARER_TOKEN_BEDROCK", "api_key"):
+        assert name in warning.message
+    assert warning.message.endswith("run: pip install 'hydrallm[aws]'")
+
+
+@pytest.mark.parametrize(
+    ("stated", "types", "environ", "credential"),
+    [
+        (Stated(), {BEDROCK}, {}, AwsChain(None, "us-east-1")),
+        (Stated(region="eu-west-3"), {BEDROCK}, {}, AwsChain(None, "eu-west-3")),
+        (Stated(profile="p"), {BEDROCK}, {}, AwsChain("p", "us-east-1")),
+        (Stated(profile="p"), {BEDROCK}, ENV_PAIR | ENV_BEARER, AwsChain("p", "us-east-1")),
+        (Stated(profile="p"), set(), {}, AwsChain("p", "us-east-1")),
+        (Stated(), {BEDROCK}, ENV_PAIR, ENV_KEYS),
+        (Stated(), {BEDROCK}, ENV_BEARER, ApiKey(Secret("env-bearer"))),
+        (Stated(), {OPENAI}, {}, ClientCredential()),
+        (Stated(), set(), {}, ClientCredential()),
+        (KEY, {BEDROCK}, {}, ApiKey(Secret("key"))),
+        (PAIR, {BEDROCK}, {}, OWN_KEYS),
+    ],
+)
+def test_the_chain_comes_after_all_keys_but_a_profile_before_those_of_the_environment(
+    stated: Stated, types: set[ApiType], environ: dict[str, str], credential: object
+) -> None:
+    choice = choose(stated, types, HOST, environ, has_chain=True)
+    assert choice.credential == credential
+    assert choice.problems == ()
+
+
+def test_the_region_of_the_chain_may_be_the_profiles() -> None:
+    nameless = choose(Stated(profile="p"), {BEDROCK}, "proxy.example", {}, has_chain=True)
+    assert nameless == Choice(AwsChain("p", None))
+    elsewhere = choose(Stated(profile="p", region="eu-west-1"), {BEDROCK}, HOST, {}, has_chain=True)
+    assert [warning.key for warning in elsewhere.warnings] == ["aws_region"]
+
+
+def test_what_the_machine_has_is_shown_to_aws_and_to_no_other_host_unasked() -> None:
+    choice = choose(Stated(), {BEDROCK}, "proxy.example", {"AWS_REGION": "eu-west-1"}, has_chain=True)
+    assert choice.credential == ClientCredential()
+    (warning,) = choice.warnings
+    assert warning.message.endswith("set aws_region: the host is none of AWS's")
+    asked = choose(Stated(region="eu-west-1"), {BEDROCK}, "proxy.example", {}, has_chain=True)
+    assert asked == Choice(AwsChain(None, "eu-west-1"))
+
+
+def test_an_endpoint_of_several_types_passes_the_clients_credentials_as_before() -> None:
+    choice = choose(Stated(), {BEDROCK, OPENAI}, HOST, {}, has_chain=True)
+    assert choice.credential == ClientCredential()
+    (warning,) = choice.warnings
+    assert "requests will go unsigned" in warning.message
+    assert "pip install" not in warning.message
+
+
+@pytest.mark.parametrize(
+    ("stated", "types", "has_chain", "key", "words"),
+    [
+        (Stated(profile="p"), {BEDROCK}, False, "aws_profile", "run: pip install 'hydrallm[aws]'"),
+        (Stated(profile="p"), {OPENAI}, True, "", "fit models of type bedrock only"),
+        (Stated(Secret("key"), profile="p"), {BEDROCK}, True, "aws_profile", "there is api_key beside it"),
+        (Stated(None, "id", Secret("s"), profile="p"), {BEDROCK}, True, "aws_profile", "there is aws_access_key_id"),
+    ],
+)
+def test_a_profile_that_cannot_be(stated: Stated, types: set[ApiType], has_chain: bool, key: str, words: str) -> None:
+    (problem,) = choose(stated, types, HOST, {}, has_chain=has_chain).problems
+    assert problem.key == key
+    assert words in problem.message
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import openai
 import pytest
 import trustme
 
-from hydrallm.faults import answers
 from hydrallm.faults.provider import Provider
 from hydrallm.faults.script import TEXT, Answer, Fail
 
@@ -54,17 +53,16 @@ async def test_the_client_sees_the_same_answer_whatever_http_the_upstream_speaks
     assert standing.second.received == []
 
 
-async def test_models_and_embeddings_go_to_the_first_endpoint_of_their_type(standing: Standing) -> None:
+async def test_embeddings_and_batches_go_to_the_first_endpoint_of_their_type(standing: Standing) -> None:
     async with openai.AsyncOpenAI(base_url=f"{standing.gateway.url}/v1", api_key="k", max_retries=0) as client:
-        models = await client.models.list()
         embedding = await client.embeddings.create(model="client-model", input="hi")
     async with anthropic.AsyncAnthropic(base_url=standing.gateway.url, api_key="k", max_retries=0) as claude:
-        others = await claude.models.list()
-    assert [model.id for model in models.data] == [model.id for model in others.data] == [answers.UNNAMED_MODEL]
+        await claude.messages.batches.with_raw_response.list()
     assert embedding.model == "client-model", "the body is the client's"
     keys = [dict(received.headers) for received in standing.first.received]
-    assert [headers.get(b"authorization") for headers in keys[:2]] == [b"Bearer key-first"] * 2
-    assert keys[2][b"x-api-key"] == b"key-first"
+    assert [received.path for received in standing.first.received] == ["/v1/embeddings", "/v1/messages/batches"]
+    assert keys[0][b"authorization"] == b"Bearer key-first"
+    assert keys[1][b"x-api-key"] == b"key-first"
     assert standing.second.received == []
 
 
@@ -80,13 +78,13 @@ async def test_an_upload_arrives_whole(standing: Standing) -> None:
 
 async def test_query_and_percent_encoding_stay_as_they_were_sent(standing: Standing, connect: Connect) -> None:
     async with await connect(standing.gateway.port) as client:
-        client.send(b"", "/v1/models/a%2Fb%20c?x=%20y&z=1", method="GET")
+        client.send(b"", "/v1/files/a%2Fb%20c?x=%20y&z=1", method="GET")
         assert (await client.reply()).status == 200
-    assert standing.first.received[0].target == b"/v1/models/a%2Fb%20c?x=%20y&z=1"
+    assert standing.first.received[0].target == b"/v1/files/a%2Fb%20c?x=%20y&z=1"
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "arrivals"), [("GET", "models", 200, 2), ("POST", "embeddings", 500, 1)]
+    ("method", "path", "status", "arrivals"), [("GET", "files", 200, 2), ("POST", "embeddings", 500, 1)]
 )
 async def test_what_generates_nothing_is_tried_again_only_where_that_is_safe(
     method: str, path: str, status: int, arrivals: int, serve: Serve, connect: Connect

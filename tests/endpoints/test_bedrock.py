@@ -11,7 +11,16 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from hydrallm.endpoints.base import ApiKey, AwsKeys, Call, ClientCredential, Credential, Endpoint, NoCredential
+from hydrallm.endpoints.base import (
+    ApiKey,
+    AwsChain,
+    AwsKeys,
+    Call,
+    ClientCredential,
+    Credential,
+    Endpoint,
+    NoCredential,
+)
 from hydrallm.endpoints.bedrock import Bedrock
 from hydrallm.endpoints.url import parse_base_url
 from hydrallm.formats.base import ApiType
@@ -148,3 +157,23 @@ def test_an_authorization_that_the_config_sets_wins_over_the_signature() -> None
     call = Call(b"POST", b"/model/a%3A0/converse", b"", SIGNED, b"{}", generation=True)
     request = Bedrock().address(Endpoint("e", parse_base_url(URL), keys("ours"), headers=(own,)), call, NOW)
     assert [pair for pair in request.headers if pair[0] in CREDENTIALS] == [own]
+
+
+def test_nothing_goes_out_unsigned_because_nobody_has_resolved_its_keys() -> None:
+    with pytest.raises(AssertionError):
+        address(AwsChain("profile", "eu-west-1"), [])
+
+
+@pytest.mark.parametrize(
+    ("credential", "own", "signs"),
+    [
+        (keys(), True, True),
+        (AwsChain(None, None), True, True),
+        (ApiKey(Secret("ours")), True, False),
+        (NoCredential(), True, False),
+        (ClientCredential(), False, False),
+    ],
+)
+def test_what_an_endpoint_is_shown(credential: Credential, own: bool, signs: bool) -> None:
+    endpoint = Endpoint("e", parse_base_url(URL), credential)
+    assert (endpoint.own_credential, endpoint.signs) == (own, signs)

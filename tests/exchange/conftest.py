@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hydrallm.exchange.chain import Model
     from hydrallm.message import Request
-    from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord, ModelChange
+    from hydrallm.telemetry.records import AttemptRecord, CredentialChange, ExchangeRecord, ModelChange
 
 BODY = b'{"model": "client-model", "messages": [{"role": "user", "content": "hi"}]}'
 
@@ -40,6 +40,7 @@ class Journal:
         self.failed: list[AttemptRecord] = []
         self.faults: list[str] = []
         self.changes: list[ModelChange] = []
+        self.credentials: list[CredentialChange] = []
         self._news = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -56,6 +57,9 @@ class Journal:
 
     def model_changed(self, change: ModelChange) -> None:
         self.changes.append(change)
+
+    def credential_changed(self, change: CredentialChange) -> None:
+        self.credentials.append(change)
 
     def fault(self, text: str) -> None:
         self.faults.append(text)
@@ -201,7 +205,7 @@ class Gateway:
     @property
     def models(self) -> tuple[Model, ...]:
         """The models of the chain, so that a test can age their breakers."""
-        return self.app._gateway.chain.models  # noqa: SLF001 - no one else needs to see them
+        return self.app._gateway.chains.models  # noqa: SLF001 - no one else needs to see them
 
     async def health(self) -> Any:  # noqa: ANN401 - JSON
         return (await self.ask(None, "/_hydra/health", "GET")).json
@@ -223,7 +227,10 @@ async def serve() -> AsyncIterator[Serve]:
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(
-            *models: Provider | dict[str, Any], server: dict[str, Any] | None = None, **retry: object
+            *models: Provider | dict[str, Any],
+            server: dict[str, Any] | None = None,
+            chains: dict[str, Any] | None = None,
+            **retry: object,
         ) -> Gateway:
             """Start a gateway with a chain of ``models``: what an endpoint and its model's entry say, in one table."""
             document: dict[str, Any] = {
@@ -231,11 +238,12 @@ async def serve() -> AsyncIterator[Serve]:
                 "retry": RETRY | retry,
                 "endpoints": {},
                 "models": [],
+                "chains": chains or {},
             }
             for number, model in enumerate(models, start=1):
                 entry = model if isinstance(model, dict) else {"url": model.url}
                 name = f"e{number}"
-                own = {key: entry[key] for key in ("attempts", "type", "timeout", "interval") if key in entry}
+                own = {key: entry[key] for key in ("attempts", "type", "timeout", "interval", "id") if key in entry}
                 document["models"].append({"endpoint": name, "model": entry.get("model", f"m{number}")} | own)
                 document["endpoints"][name] = {
                     key: value for key, value in entry.items() if key not in own and key != "model"

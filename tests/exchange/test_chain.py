@@ -60,6 +60,7 @@ async def test_the_first_lane_is_the_first_models() -> None:
 async def test_a_relay_goes_to_the_first_model_as_often_as_a_generation_would() -> None:
     lane = Chain([await model("a", ApiType.OPENAI, 3), await model("b", ApiType.OPENAI)], TEMPLATE).lane(ApiType.OPENAI)
     assert lane is not None
+    assert lane.unsafe == replace(lane.plan, rules=UNSAFE_RULES)
     for plan, rules in ((lane.safe_relay, RULES), (lane.unsafe_relay, UNSAFE_RULES)):
         assert plan == replace(TEMPLATE, candidates=(candidate(3),), rules=rules)
 

@@ -296,6 +296,24 @@ async def test_a_compressed_error_is_decoded(provide: Provide, serve: Serve) -> 
     assert (await gateway.journal.ended()).attempts[0].body == "on fire"
 
 
+async def test_a_web_page_is_not_the_error_that_is_shown(provide: Provide, serve: Serve) -> None:
+    page = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
+    first, second = await provide(Fail(status=502, body=page)), await provide(Fail(status=502, body=page))
+    gateway = await serve(first, second)
+    reply = await gateway.client.ask()
+    assert reply.status == 502
+    assert reply.json["error"]["message"] == (
+        "every model failed (2 attempts): "
+        "e1/m1 server 502, 502 Bad Gateway nginx; e2/m2 server 502, 502 Bad Gateway nginx"
+    )
+
+
+async def test_the_clients_own_key_does_not_come_into_the_log(provide: Provide, serve: Serve) -> None:
+    gateway = await serve(await provide(Fail(status=401, body='{"error": "Incorrect API key: my-own-canary"}')))
+    await gateway.client.ask(headers={"Authorization": "Bearer my-own-canary"})
+    assert (await gateway.journal.ended()).attempts[0].body == '{"error": "Incorrect API key: ***"}'
+
+
 async def test_a_key_at_the_edge_of_what_is_logged_does_not_come_out_in_part(provide: Provide, serve: Serve) -> None:
     key = "a-very-secret-canary-key"
     upstream = await provide(Fail(status=500, body="x" * (4096 - 10) + key + "y" * 100))

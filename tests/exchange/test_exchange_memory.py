@@ -161,7 +161,7 @@ async def test_what_time_does_not_heal_opens_the_breaker_at_once(
 
 async def test_a_model_that_asks_for_time_is_left_alone_by_the_exchanges_after(provide: Provide, serve: Serve) -> None:
     first, second = await provide(Fail(status=429, headers={"retry-after": "30"})), await provide()
-    gateway = await serve({"url": first.url, "attempts": 3}, second)
+    gateway = await serve({"url": first.url, "api_key": "ours", "attempts": 3}, second)
     await outage(gateway, 3)
     assert len(first.received) == 1
     health = await gateway.health()
@@ -172,7 +172,7 @@ async def test_a_model_that_asks_for_time_is_left_alone_by_the_exchanges_after(p
 
 async def test_a_cooldown_ends_when_the_upstream_said(provide: Provide, serve: Serve) -> None:
     first = await provide([Fail(status=429, headers={"retry-after-ms": "200"}), Answer()])
-    gateway = await serve(first, await provide())
+    gateway = await serve({"url": first.url, "api_key": "ours"}, await provide())
     assert (await gateway.client.ask()).headers["x-hydrallm-endpoint"] == "e2"
     assert (await gateway.client.ask()).headers["x-hydrallm-endpoint"] == "e2"
     await asyncio.sleep(0.2)
@@ -181,11 +181,20 @@ async def test_a_cooldown_ends_when_the_upstream_said(provide: Provide, serve: S
 
 async def test_a_cooldown_is_waited_for_where_nothing_else_is_left(provide: Provide, serve: Serve) -> None:
     first = await provide([Fail(status=429, headers={"retry-after-ms": "200"}), Answer()])
-    gateway = await serve(first)
+    gateway = await serve({"url": first.url, "api_key": "ours"})
     assert (await gateway.client.ask()).status == 429
     reply = await gateway.client.ask()
     assert (reply.status, reply.headers["x-hydrallm-attempts"]) == (200, "1")
     assert first.received[1].at - first.received[0].at >= 0.19
+
+
+async def test_what_one_client_is_told_about_its_own_account_is_not_remembered_for_others(
+    provide: Provide, serve: Serve
+) -> None:
+    first = await provide([Fail(status=429, headers={"retry-after": "30"}), Fail(cause="quota"), Answer()])
+    gateway = await serve(first, await provide())
+    answered = [(await gateway.client.ask()).headers["x-hydrallm-endpoint"] for _ in range(3)]
+    assert answered == ["e2", "e2", "e1"]
 
 
 # -- retries -----------------------------------------------------------------------------------------------------------

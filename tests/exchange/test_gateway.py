@@ -14,7 +14,8 @@ from hydrallm.app import ERROR_FORMATS, FORMATS
 from hydrallm.endpoints.base import BaseURL, Endpoint
 from hydrallm.errors import RequestError
 from hydrallm.exchange.access import Access
-from hydrallm.exchange.chain import Chain, Model
+from hydrallm.exchange.chain import Model
+from hydrallm.exchange.chains import Chains
 from hydrallm.exchange.gateway import Gateway, Sources
 from hydrallm.exchange.paths import Paths
 from hydrallm.faults.script import Answer, Hang
@@ -112,10 +113,10 @@ async def test_a_request_is_served_by_the_models_of_its_type(provide: Provide, s
     gateway = await serve({"url": f"{openai.url}/v1"}, {"url": anthropic.url, "type": "anthropic"})
     assert (await gateway.client.ask()).headers["x-hydrallm-endpoint"] == "e1"
     assert (await gateway.client.ask(target="/v1/messages")).headers["x-hydrallm-endpoint"] == "e2"
-    await gateway.client.ask(None, "/v1/models", "GET")
-    await gateway.client.ask(None, "/v1/models", "GET", headers={"anthropic-version": "2026-10-21"})
-    assert [received.path for received in openai.received] == ["/v1/chat/completions", "/v1/models"]
-    assert [received.path for received in anthropic.received] == ["/v1/messages", "/v1/models"]
+    await gateway.client.ask(None, "/v1/files", "GET")
+    await gateway.client.ask(None, "/v1/files", "GET", headers={"anthropic-version": "2026-10-21"})
+    assert [received.path for received in openai.received] == ["/v1/chat/completions", "/v1/files"]
+    assert [received.path for received in anthropic.received] == ["/v1/messages", "/v1/files"]
 
 
 async def test_a_request_of_a_type_that_the_chain_lacks_is_told_so(provide: Provide, serve: Serve) -> None:
@@ -124,7 +125,7 @@ async def test_a_request_of_a_type_that_the_chain_lacks_is_told_so(provide: Prov
     reply = await gateway.client.ask(target="/model/x/converse")
     assert reply.status == 404
     assert "bedrock" in reply.json["message"]
-    assert "openai, anthropic" in reply.json["message"]
+    assert 'the chain "default" (it has openai, anthropic)' in reply.json["message"]
     assert upstream.received == []
 
 
@@ -265,7 +266,7 @@ def make_gateway(journal: Journal) -> Gateway:
     candidate = Candidate(1, 0.0, Clocks(1.0, 1.0, 1.0, 1.0))
     url = BaseURL("http", "127.0.0.1", 9, b"", b"127.0.0.1:9")
     return Gateway(
-        chain=Chain([Model("m", Endpoint("e", url), Broken(), client, candidate, Breaker())], Plan(())),
+        chains=Chains([Model("m", Endpoint("e", url), Broken(), client, candidate, Breaker())], [], Plan(())),
         access=Access(),
         paths=Paths(FORMATS, ERROR_FORMATS),
         sink=journal,

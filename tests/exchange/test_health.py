@@ -24,14 +24,14 @@ URL = BaseURL("http", "127.0.0.1", 9, b"", b"127.0.0.1:9")
 CANDIDATE = Candidate(1, 0.0, Clocks(1.0, 1.0, 1.0, 1.0))
 
 
-def model(endpoint: str, name: str, api: Api) -> Model:
+def model(endpoint: str, name: str, api: Api, identity: str = "") -> Model:
     client = Client(Route("127.0.0.1", 9, b"127.0.0.1:9", None, None))
-    return Model(name, Endpoint(endpoint, URL), api, client, CANDIDATE, Breaker())
+    return Model(name, Endpoint(endpoint, URL), api, client, CANDIDATE, Breaker(), identity=identity)
 
 
 @pytest.fixture
 async def models() -> list[Model]:
-    return [model("one", "gpt-5.5", OpenAI()), model("two", "claude-sonnet-5-5", Anthropic())]
+    return [model("one", "gpt-5.5", OpenAI()), model("two", "claude-sonnet-5-5", Anthropic(), "small")]
 
 
 def told(models: list[Model], at: float) -> dict[str, Any]:
@@ -53,6 +53,7 @@ async def test_all_is_well(models: list[Model]) -> None:
         "listener": "127.0.0.1:8080",
         "models": [
             {
+                "id": "one/gpt-5.5",
                 "endpoint": "one",
                 "model": "gpt-5.5",
                 "type": "openai",
@@ -61,6 +62,7 @@ async def test_all_is_well(models: list[Model]) -> None:
                 "retry_in": 0.0,
             },
             {
+                "id": "small",
                 "endpoint": "two",
                 "model": "claude-sonnet-5-5",
                 "type": "anthropic",

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from hydrallm.faults.script import Reply
 
 
-async def test_a_list_of_models_comes_from_the_first_endpoint(provide: Provide, serve: Serve) -> None:
+async def test_a_relay_goes_to_the_first_endpoint(provide: Provide, serve: Serve) -> None:
     first, second = await provide(), await provide()
     gateway = await serve(first, second)
-    reply = await gateway.client.ask(None, "/v1/models?limit=%32&a", "GET")
+    reply = await gateway.client.ask(None, "/v1beta/models?limit=%32&a", "GET")
     assert (reply.status, reply.json["object"]) == (200, "list")
-    assert first.received[0].target == b"/v1/models?limit=%32&a"
+    assert first.received[0].target == b"/v1beta/models?limit=%32&a"
     assert first.received[0].body == b""
     assert second.received == []
     record = await gateway.journal.ended()
@@ -45,7 +45,7 @@ async def test_what_may_be_asked_twice_is_tried_again(
 ) -> None:
     upstream = await provide([failure, Answer()])
     gateway = await serve({"url": upstream.url, "attempts": 2})
-    reply = await gateway.client.ask(None, "/v1/models", method)
+    reply = await gateway.client.ask(None, "/v1beta/models", method)
     assert reply.status == 200
     assert reply.headers["x-hydrallm-attempts"] == "2"
 
@@ -53,20 +53,20 @@ async def test_what_may_be_asked_twice_is_tried_again(
 async def test_a_json_answer_that_is_cut_is_asked_for_again(provide: Provide, serve: Serve) -> None:
     upstream = await provide([Cut(at="inside_event"), Answer()])
     gateway = await serve({"url": upstream.url, "attempts": 2})
-    assert (await gateway.client.ask(None, "/v1/models", "GET")).json["object"] == "list"
+    assert (await gateway.client.ask(None, "/v1beta/models", "GET")).json["object"] == "list"
 
 
 async def test_a_list_that_its_end_cuts_is_asked_for_again(provide: Provide, serve: Serve) -> None:
     cut = Raw(data='HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{"object": "li')
     gateway = await serve({"url": (await provide([cut, Answer()])).url, "attempts": 2})
-    assert (await gateway.client.ask(None, "/v1/models", "GET")).json["object"] == "list"
+    assert (await gateway.client.ask(None, "/v1beta/models", "GET")).json["object"] == "list"
 
 
 async def test_compressed_json_delimited_by_its_end_is_not_taken_for_a_cut_one(provide: Provide, serve: Serve) -> None:
     answer = gzip.compress(b"{}")
     head = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-type: application/json\r\n\r\n"
     gateway = await serve(await provide(Raw(data=head + answer.decode("latin-1"))))
-    assert (await gateway.client.ask(None, "/v1/models", "GET")).body == answer
+    assert (await gateway.client.ask(None, "/v1beta/models", "GET")).body == answer
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -75,7 +75,7 @@ async def test_what_may_be_asked_twice_is_tried_again_cycle_by_cycle(
 ) -> None:
     upstream = await provide([Fail(status=503), Fail(status=503), Answer()])
     gateway = await serve(upstream, max_cycles=3)
-    reply = await gateway.client.ask(None, "/v1/models", method)
+    reply = await gateway.client.ask(None, "/v1beta/models", method)
     assert (reply.status, reply.headers["x-hydrallm-attempts"]) == (200, "3")
 
 
@@ -86,7 +86,7 @@ async def test_a_refusal_is_an_answer_whoevers_key_it_was(
 ) -> None:
     upstream = await provide(Fail(status=status, body="no"))
     gateway = await serve({"url": upstream.url, "attempts": 3, "api_key": "k-our-secret"}, max_cycles=3)
-    reply = await gateway.client.ask(None, "/v1/models/unknown", method)
+    reply = await gateway.client.ask(None, "/v1/files/unknown", method)
     assert (reply.status, reply.body) == (status, b"no")
     assert len(upstream.received) == 1
 
@@ -169,7 +169,7 @@ async def test_without_a_connection_everything_is_tried_again(method: str, provi
 async def test_get_with_a_body_is_not_done_again(provide: Provide, serve: Serve) -> None:
     upstream = await provide([Cut(), Answer()])
     gateway = await serve({"url": upstream.url, "attempts": 3})
-    assert (await gateway.client.ask(b"a body", "/v1/models", "GET")).status == 502
+    assert (await gateway.client.ask(b"a body", "/v1beta/models", "GET")).status == 502
     assert len(upstream.received) == 1
 
 

@@ -2,15 +2,22 @@ from __future__ import annotations
 
 import pytest
 
-from hydrallm.exchange.verdict import retry_headers, verdict
+from hydrallm.exchange.verdict import api_error, masked, retry_headers, verdict
+from hydrallm.formats.base import ApiError, Problem
+from hydrallm.message import Response
 from hydrallm.policy.commands import GiveUp
 from hydrallm.policy.kinds import Kind
+from hydrallm.policy.plan import Plan
+from hydrallm.secret import Secret
+from hydrallm.telemetry.masking import Mask
 from hydrallm.telemetry.records import AttemptRecord
+
+PLAN = Plan(candidates=(), deadline=60.0)
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_what_did_not_answer_in_time_is_a_504_and_all_else_a_502(kind: Kind) -> None:
-    told = verdict(GiveUp(kind, None, spent=True), [AttemptRecord(1, "e", "m", kind=kind)])
+    told = verdict(GiveUp(kind, None, spent=True), PLAN, 1.0, [AttemptRecord(1, "e", "m", kind=kind)])
     assert told.status == (504 if kind is Kind.SLOW_START else 502)
     assert told.code == f"upstream_{kind}"
 
@@ -21,13 +28,37 @@ def test_the_message_tells_the_last_failure_of_each_model_in_order() -> None:
         AttemptRecord(2, "b", "m", kind=Kind.UNREACHABLE, detail="refused"),
         AttemptRecord(3, "a", "m", kind=Kind.RATE_LIMITED, status=429, detail="slowly"),
     ]
-    message = verdict(GiveUp(Kind.RATE_LIMITED, None, spent=True), attempts).message
+    message = verdict(GiveUp(Kind.RATE_LIMITED, None, spent=True), PLAN, 1.0, attempts).message
     assert message == "every model failed (3 attempts): a/m rate_limited 429, slowly; b/m unreachable, refused"
 
 
-def test_stopping_early_is_not_called_failing() -> None:
-    message = verdict(GiveUp(Kind.CUT, None, spent=False), [AttemptRecord(1, "a", "m", kind=Kind.CUT)]).message
-    assert message.startswith("stopped early, ")
+@pytest.mark.parametrize(
+    ("kind", "spent", "seconds", "why"),
+    [
+        (Kind.CUT, True, 1.0, "every model failed (1 attempt): a/m"),
+        (Kind.CUT, True, 60.0, "the deadline of 60 s passed (1 attempt): a/m"),
+        (Kind.CUT, False, 1.0, "stopped early, as these models are failing for others too, or another try would be"),
+        (Kind.CLIENT_ERROR, False, 1.0, "this kind of failure is not tried again (1 attempt): a/m"),
+    ],
+)
+def test_the_message_says_why_it_is_over(kind: Kind, spent: bool, seconds: float, why: str) -> None:
+    told = verdict(GiveUp(kind, None, spent), PLAN, seconds, [AttemptRecord(1, "a", "m", kind=kind)])
+    assert told.message.startswith(why)
+
+
+def test_the_message_says_that_nobody_could_be_asked() -> None:
+    told = verdict(GiveUp(Kind.RATE_LIMITED, None, spent=True), PLAN, 61.0, [])
+    assert told.message == "the deadline of 60 s passed (0 attempts): no model could be asked"
+
+
+def test_secrets_are_taken_out_of_what_an_upstream_said_and_nothing_else_is_changed() -> None:
+    mask = Mask([Secret("top-secret-key")])
+    body = b'{"error": "no such key: top-secret-key \xff\xc3\xa9"}'
+    response = masked(Response(401, [(b"x-echo", b"top-secret-key"), (b"x", b"\xe9")], body), mask)
+    assert response == Response(401, [(b"x-echo", b"***"), (b"x", b"\xe9")], body.replace(b"top-secret-key", b"***"))
+    problem = Problem(400, "type top-secret-key", "code top-secret-key", "top-secret-key")
+    error = api_error(Kind.SERVER, "said top-secret-key", "id", problem, mask)
+    assert error == ApiError(400, "said ***", "code ***", "id", "type ***")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import anthropic
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ def delta(kind: str, **more: object) -> bytes:
     return event("content_block_delta", index=0, delta={"type": kind, **more})
 
 
+START = event("message_start", message={"id": "m", "content": [], "usage": {"input_tokens": 3}})
 HI = delta("text_delta", text="hi")
 STOP = event("message_stop")
 
@@ -119,8 +122,32 @@ def test_the_end() -> None:
     assert (found.ended, found.complete, found.filtered) == (True, True, False)
 
 
+def test_an_empty_message_is_an_answer() -> None:
+    found = scan(START, ending("end_turn"), STOP)
+    assert (found.ended, found.complete, found.content, found.broken) == (True, True, False, "")
+
+
+@pytest.mark.parametrize("before", [(), (event("ping"),), (ending("end_turn"),)])
+def test_a_stop_without_a_start_ends_no_message(before: tuple[bytes, ...]) -> None:
+    found = scan(*before)
+    assert found.feed(STOP) == b""
+    assert "message_stop came before" in found.broken
+    assert (found.ended, found.complete) == (False, False)
+    assert found.feed(START + HI + STOP) == b""
+
+
+def test_the_sdk_has_no_message_after_a_stop_without_a_start() -> None:
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=STOP)
+
+    transport = httpx2.Client(transport=httpx2.MockTransport(answer))
+    client = anthropic.Anthropic(base_url="http://h", api_key="k", max_retries=0, http_client=transport)
+    with client.messages.stream(model="m", max_tokens=1, messages=[]) as stream, pytest.raises(AssertionError):
+        stream.get_final_message()
+
+
 def test_a_refusal_is_a_filter_s_word() -> None:
-    found = scan(ending("refusal"), STOP)
+    found = scan(START, ending("refusal"), STOP)
     assert (found.filtered, found.complete, found.content) == (True, True, False)
 
 

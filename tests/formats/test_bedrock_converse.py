@@ -11,6 +11,7 @@ import pytest
 from hydrallm.faults import eventstream
 from hydrallm.formats.bedrock_converse import BedrockConverse
 
+START = ("messageStart", {"role": "assistant"})
 STOP = ("messageStop", {"stopReason": "end_turn"})
 TEXT = ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "one"}})
 MODEL = botocore.session.get_session().get_service_model("bedrock-runtime")
@@ -91,14 +92,24 @@ def test_all_stop_reasons_are_decided_on() -> None:
     assert set(MODEL.shape_for("StopReason").enum) == set(STOPS)
 
 
-@pytest.mark.parametrize("before", [(), (TEXT,)])
+@pytest.mark.parametrize("before", [(START,), (TEXT,), (START, TEXT)])
 @pytest.mark.parametrize("reason", [*STOPS, "something_new"])
 def test_the_end(reason: str, before: tuple[tuple[str, object], ...]) -> None:
     ended, filtered, code = STOPS.get(reason, (True, False, ""))
     scan, passed = scanned(*before, ("messageStop", {"stopReason": reason}))
     assert (scan.ended, scan.complete, scan.filtered, passed) == (ended, ended, filtered, ended)
     assert (scan.problem.code if scan.problem else "") == code
-    assert scan.content == bool(before)
+    assert scan.content == (TEXT in before)
+    assert scan.broken == ""
+
+
+@pytest.mark.parametrize("before", [(), (("metadata", {}),)])
+@pytest.mark.parametrize("reason", STOPS)
+def test_an_end_without_a_start_ends_no_answer(reason: str, before: tuple[tuple[str, object], ...]) -> None:
+    failed = bool(STOPS[reason][2])
+    scan, passed = scanned(*before, ("messageStop", {"stopReason": reason}))
+    assert (scan.ended, scan.complete, passed) == (False, False, False)
+    assert (scan.problem is not None, "messageStop came before" in scan.broken) == (failed, not failed)
 
 
 @pytest.mark.parametrize("payload", [{}, {"stopReason": None}, {"stopReason": ["end_turn"]}])

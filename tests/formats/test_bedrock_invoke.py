@@ -14,6 +14,7 @@ from hydrallm.formats.bedrock_invoke import BedrockInvoke
 
 METRICS = "amazon-bedrock-invocationMetrics"
 TEXT = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "one"}}
+START = {"type": "message_start", "message": {"id": "msg_1", "role": "assistant", "content": [], "usage": {}}}
 STOP = {"type": "message_stop", METRICS: {"inputTokenCount": 1}}
 
 
@@ -85,10 +86,17 @@ def test_content(event: object) -> None:
 
 
 @pytest.mark.parametrize("last", [STOP, {"type": "message_stop"}, {"completion": "", METRICS: {}}, {METRICS: {}}])
-@pytest.mark.parametrize("before", [(), (TEXT,)])
+@pytest.mark.parametrize("before", [(START,), (TEXT,), (START, TEXT)])
 def test_the_end(before: tuple[object, ...], last: object) -> None:
     scan, passed = scanned(*before, last)
     assert (scan.ended, scan.complete, scan.filtered, passed) == (True, True, False, True)
+
+
+@pytest.mark.parametrize("last", [STOP, {"type": "message_stop"}])
+def test_a_stop_without_a_start_ends_no_message(last: object) -> None:
+    scan, passed = scanned({"type": "ping"}, last)
+    assert "message_stop came before" in scan.broken
+    assert (scan.ended, scan.complete, passed) == (False, False, False)
 
 
 def test_nothing_else_is_the_end() -> None:
@@ -97,7 +105,7 @@ def test_nothing_else_is_the_end() -> None:
 
 
 @pytest.mark.parametrize(("reason", "filtered"), [("refusal", True), ("end_turn", False), (None, False)])
-@pytest.mark.parametrize("before", [(), (TEXT,)])
+@pytest.mark.parametrize("before", [(START,), (TEXT,)])
 def test_a_refusal_is_a_filters_word(before: tuple[object, ...], reason: str | None, filtered: bool) -> None:
     scan, passed = scanned(*before, {"type": "message_delta", "delta": {"stop_reason": reason}}, STOP)
     assert (scan.filtered, scan.complete, passed) == (filtered, True, True)

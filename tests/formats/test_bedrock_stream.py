@@ -350,13 +350,15 @@ def test_what_follows_the_end_is_passed_on_unjudged(format_: WireFormat) -> None
 
 
 @BOTH
-def test_a_wrong_checksum_breaks_the_stream_even_after_its_end(format_: WireFormat) -> None:
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("garbage", [b"garbage garbage garbage", b"\0" * 40, b"half"])
+def test_garbage_after_the_end_takes_nothing_back(format_: WireFormat, garbage: bytes, apart: bool) -> None:
     wire = b"".join(healthy(format_))
     late = delta(format_, "two")
-    scan, out = scanned(format_, wire, late[:-1] + bytes([late[-1] ^ 1]))
-    assert out == wire
-    assert (scan.ended, scan.complete) == (True, False)
-    assert "checksum" in scan.broken
+    for rest in (garbage, late[:-1] + bytes([late[-1] ^ 1])):
+        scan, out = scanned(format_, *((wire, rest) if apart else (wire + rest,)))
+        assert out == wire
+        assert (scan.ended, scan.complete, scan.broken, scan.problem) == (True, True, "", None)
 
 
 @BOTH

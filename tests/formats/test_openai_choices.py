@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx2
+import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,11 +144,42 @@ def test_filtered(reason: str) -> None:
     assert scan(finish(reason), DONE).filtered
 
 
-def test_done_alone_is_an_end_without_content() -> None:
-    found = scan(DONE)
-    assert found.ended
-    assert found.complete
-    assert not found.content
+NOTHING = [
+    (),
+    (event({"choices": []}),),
+    (delta({"role": "assistant", "content": ""}, finish_reason=None),),
+    (event({"choices": [], "usage": {"prompt_tokens": 3}}), b": comment\n\n"),
+]
+
+
+@pytest.mark.parametrize("before", NOTHING)
+def test_done_after_nothing_ends_no_answer(before: tuple[bytes, ...]) -> None:
+    found = scan(*before)
+    assert found.feed(DONE) == b""
+    assert "[DONE] came before" in found.broken
+    assert (found.content, found.ended, found.complete, found.problem) == (False, False, False, None)
+    assert found.feed(HI) == found.finish() == b""
+
+
+@pytest.mark.parametrize("before", NOTHING)
+def test_an_empty_answer_with_a_reason_is_an_answer(before: tuple[bytes, ...]) -> None:
+    found = scan(*before, finish("stop"))
+    assert found.feed(DONE) == DONE
+    assert (found.content, found.ended, found.complete, found.broken) == (False, True, True, "")
+
+
+def test_done_after_content_is_an_end_without_a_reason_too() -> None:
+    found = scan(HI, DONE)
+    assert (found.ended, found.complete, found.broken) == (True, True, "")
+
+
+def test_what_the_sdk_makes_of_done_after_nothing_is_an_answer_of_no_chunks() -> None:
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=DONE)
+
+    transport = httpx2.Client(transport=httpx2.MockTransport(answer))
+    client = openai.OpenAI(base_url="http://h", api_key="k", max_retries=0, http_client=transport)
+    assert list(client.chat.completions.create(model="m", messages=[], stream=True)) == []
 
 
 def test_a_stream_without_finish_reason_and_done_is_not_complete() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hydrallm.formats.base import Problem
-from hydrallm.formats.problem import LARGEST, read_problem
+from hydrallm.formats.problem import LARGEST, problem_of, read_problem
 
 RAW_LENGTH = """{"error": {"message": "This model's maximum context length is 8192 tokens.",
  "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}}"""
@@ -293,6 +293,28 @@ def test_errors_that_hold_errors_are_opened_only_so_far() -> None:
     for _ in range(12):
         text = json.dumps({"error": {"message": text}})
     assert "at the core" in read_problem(400, [], text.encode()).message
+
+
+@pytest.mark.parametrize("depth", [*range(880, 1000, 2), 5_000, 100_000])
+def test_errors_may_be_nested_however_deep(depth: int) -> None:
+    deep: dict[str, Any] = {"message": "deep"}
+    for _ in range(depth):
+        deep = {"a": deep}
+    assert problem_of({"error": {"message": "m", "code": 429, "details": deep}}) == Problem(429, "", "429", "m")
+    assert problem_of({"error": deep}) == Problem()
+    while deep:  # freed from the inside, or the interpreter would recurse
+        deep = deep.get("a", {})
+
+
+def test_an_error_that_holds_a_long_text_is_not_parsed_over_and_over() -> None:
+    started = time.process_time()
+    for text in ("[" * 8_000_000, json.dumps(["x" * 8_000_000]), "{" + "x" * 8_000_000):
+        assert len(problem_of({"error": {"message": text}}).message) <= 4096
+    assert time.process_time() - started < 0.5
+
+
+def test_a_body_that_is_one_string_is_the_message() -> None:
+    assert read_problem(500, [], b'"Too many \\"requests\\""') == Problem(500, message='Too many "requests"')
 
 
 def checked(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

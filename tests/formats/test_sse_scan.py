@@ -230,6 +230,29 @@ def test_only_the_last_blank_line_may_be_missing(shape: Shape, line_end: bytes) 
     assert not half.ended
 
 
+@every_format
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (b'data: {"error":{"message":"no capacity"}}\n', "no capacity"),
+        (b"event: error\ndata: gone\n", "gone"),
+        (b'event: error\ndata: {"type":"error","error":{"message":"gone"}}\n', "gone"),
+        (b"event: error\n", ""),
+    ],
+)
+def test_a_last_error_that_lacks_its_blank_line_is_the_problem(
+    shape: Shape, error: bytes, message: str, line_end: bytes
+) -> None:
+    for said in (0, 1, FIRST_CONTENT[shape] + 1):
+        before = b"".join(good(shape)[:said])
+        scan = FORMATS[shape].scan()
+        assert scanned(scan, [before, error.replace(b"\n", line_end)]) == before
+        assert scan.problem is not None
+        assert scan.problem.message == message
+        assert not scan.complete
+
+
 @pytest.mark.parametrize("rest", [b": bye\n", b"event: chunk\n", b"\n", b"data"])
 def test_what_is_left_without_data_is_not_passed_on(rest: bytes) -> None:
     assert scanned(OpenAIChat().scan(), [CONTENT, rest]) == CONTENT

@@ -251,9 +251,9 @@ BAD = [
         "switching",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
         RemoteProtocolError,
-        says="switched protocols",
+        says="status is 101",
     ),
-    Bad("switching-bare", b"HTTP/1.1 101 Switching Protocols\r\n\r\n", RemoteProtocolError, says="switched protocols"),
+    Bad("switching-bare", b"HTTP/1.1 101 Switching Protocols\r\n\r\n", RemoteProtocolError, says="status is 101"),
     Bad(
         "many-headers",
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 600 + b"\r\n",

@@ -7,6 +7,7 @@ kind that it is where our own key was shown.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,74 @@ def test_what_a_message_quotes_is_not_what_it_says() -> None:
     quoted = "credit balance is too low; maximum context length; content management policy; invalid model"
     message = f"Invalid value for 'messages': {'x' * wording.START} {quoted}"
     assert classify(400, ("invalid_request_error", ""), message, own_credential=True) is Kind.CLIENT_ERROR
+
+
+PHRASES = [
+    "insufficient balance",
+    "credit balance is too low",
+    "payment required",
+    "model x does not exist",
+    "invalid model",
+    "API key not valid",
+    "server busy",
+    "too many requests",
+]
+
+
+@pytest.mark.parametrize("phrase", PHRASES)
+@pytest.mark.parametrize("status", [400, 422, 500])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Invalid schema for function '{}': not an object",
+        'Tool "{}" was not found in the list of tools',
+        "No tool is called `{}`, only `get_weather`",
+        "No tool is called \u201c{}\u201d",
+        "Tool 'it's {}' is not one",
+        "Tool 'a' {} 'b' is not one",
+        "Tool '{} and so on, until it is cut",
+        "Could not fetch https://example.com/{}/x",
+        "tools.0.{}: Extra inputs are not permitted",
+        "Unknown field: {}",
+    ],
+)
+def test_no_name_that_a_client_has_made_up_speaks_against_the_model(message: str, status: int, phrase: str) -> None:
+    if "https:" in message:
+        phrase = phrase.replace(" ", "%20")
+    said = classify(status, ("invalid_request_error", ""), message.format(phrase), own_credential=True)
+    assert said is (Kind.SERVER if status == 500 else Kind.CLIENT_ERROR)
+
+
+@pytest.mark.parametrize("phrase", PHRASES)
+@pytest.mark.parametrize("name", ["unknown_parameter", "invalid_value", "UnsupportedParameter", "invalid_type"])
+def test_an_error_that_blames_the_request_says_nothing_against_the_model(name: str, phrase: str) -> None:
+    for status, kind in ((400, Kind.CLIENT_ERROR), (404, Kind.UNSUPPORTED), (0, None)):
+        assert classify(status, ("invalid_request_error", name), phrase, own_credential=True) is kind
+    length = "This model's maximum context length is 8 tokens."
+    assert classify(400, ("", name), length, own_credential=True) is Kind.CONTEXT_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("message", "rest"),
+    [
+        ("the model 'm' isn't there, it's gone", "the model '_' isn't there, it's gone"),
+        ("your team's users' credit", "your team's users' credit"),
+        ("a `b` c `d` e", "a '_' e"),
+        ("POST /v1/x, (GET v1/models/y) or https://h/z; no", "POST _, (GET _ or _; no"),
+        ("models/gemini-9 is not found", "models/gemini-9 is not found"),
+        ("", ""),
+    ],
+)
+def test_what_is_left_without_quotations_and_paths(message: str, rest: str) -> None:
+    assert wording.unquoted(message) == rest
+
+
+@pytest.mark.parametrize("piece", ["'", "'a ", '"`', "/", "a/ ", "\\", "a"])
+def test_finding_quotations_takes_no_longer_for_odd_ones(piece: str) -> None:
+    started = time.process_time()
+    for _ in range(20):
+        wording.unquoted((piece * wording.START)[: wording.START])
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize("row", wording.WORDINGS, ids=lambda row: row.pattern.pattern)

@@ -17,7 +17,7 @@ from hydrallm.policy.kinds import Kind
 from hydrallm.secret import Secret
 from hydrallm.telemetry.log import LEVELS, Level, Log
 from hydrallm.telemetry.masking import Mask
-from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord, ModelChange
+from hydrallm.telemetry.records import AttemptRecord, CredentialChange, ExchangeRecord, ModelChange
 
 NOW = datetime.datetime(2026, 11, 22, 13, 34, 5, 123456, tzinfo=datetime.UTC)
 KEY = "canary/0123+456"
@@ -86,6 +86,12 @@ def test_an_answered_exchange_is_one_line() -> None:
             "bytes": 99,
         }
     ]
+
+
+def test_the_chain_is_named_where_it_is_not_the_default_one() -> None:
+    stream = io.StringIO()
+    log(stream).exchange_ended(exchange(status=200, chain="small"))
+    assert lines(stream)[0]["chain"] == "small"
 
 
 FIGHT = [
@@ -183,6 +189,47 @@ def test_the_state_decides_how_much_a_change_matters(state: State) -> None:
         stream = io.StringIO()
         log(stream, level=lowest).model_changed(ModelChange("e", "m", state))
         assert [line["level"] for line in lines(stream)] == ([expected] if LEVELS[expected] >= lowest else [])
+
+
+# -- credentials -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "message", "fields"),
+    [
+        (
+            CredentialChange(("a", "b"), source="sso", expires_in=3599.6),
+            "info",
+            "AWS credentials have come",
+            {"endpoints": "a, b", "source": "sso", "expires_in": 3600},
+        ),
+        (
+            CredentialChange(("a",), source="config-file"),
+            "info",
+            "AWS credentials have come",
+            {"endpoints": "a", "source": "config-file"},
+        ),
+        (
+            CredentialChange(("a",), f"it said {KEY}", "sso", 899.9),
+            "warn",
+            "AWS credentials cannot be refreshed, the old ones are used: it said ***",
+            {"endpoints": "a", "source": "sso", "expires_in": 900},
+        ),
+        (
+            CredentialChange(("a",), "run aws sso login"),
+            "error",
+            "no AWS credentials: run aws sso login",
+            {"endpoints": "a"},
+        ),
+    ],
+)
+def test_refreshed_credentials(change: CredentialChange, level: str, message: str, fields: dict[str, object]) -> None:
+    stream = io.StringIO()
+    one = log(stream)
+    one.credential_changed(change)
+    one.flush()
+    (line,) = lines(stream)
+    assert line == {"time": "2026-11-22T13:34:05.123+00:00", "level": level, "message": message} | fields
 
 
 # -- what becomes of exchanges -----------------------------------------------------------------------------------------

@@ -142,3 +142,17 @@ def test_what_is_no_key_stays(line: str) -> None:
 def test_a_hostile_error_body_is_masked_in_time() -> None:
     hostile = "\\" * 200_000 + "%" * 200_000 + "bearer" + " " * 20_000
     assert Mask([Secret('"abc"def'), Secret("\\\\\\\\"), Secret("%%%%a")])(hostile)
+
+
+def test_what_is_learnt_later_is_masked_too_and_what_was_before_it_for_one_more_generation() -> None:
+    mask = Mask([Secret("the-lasting-one")])
+    generations = [[Secret(f"secret/{number}"), Secret(f"token-{number}=")] for number in range(4)]
+    for number, generation in enumerate(generations):
+        assert mask(generation[0].reveal()) == generation[0].reveal(), "not known yet"
+        mask.learn("aws", generation)
+        for secret in (*generation, *generations[max(0, number - 1)]):
+            assert mask(f"before {secret.reveal()} after") == f"before {MASK} after"
+        assert mask("the-lasting-one") == MASK
+    assert mask("secret/0") == "secret/0", "expired, and forgotten: the mask does not grow"
+    mask.learn("other", [Secret("of another owner")])
+    assert mask("secret/3 of another owner") == f"{MASK} {MASK}"

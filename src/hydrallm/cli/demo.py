@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from hydrallm.faults.provider import Received
     from hydrallm.http.client_stream import ClientStream
-    from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord, ModelChange
+    from hydrallm.telemetry.records import AttemptRecord, CredentialChange, ExchangeRecord, ModelChange
 
 CONFIG = """\
 [retry]
@@ -172,6 +172,9 @@ class Narrator:
     def model_changed(self, change: ModelChange) -> None:
         """Print how a model's breaker stands."""
         self._console.print(f"  {change.endpoint}/{change.model} is {change.state}", markup=False)
+
+    def credential_changed(self, change: CredentialChange) -> None:
+        """Say nothing: the demo's endpoints have keys of their own."""
 
     def fault(self, text: str) -> None:
         """Print a fault of our own."""

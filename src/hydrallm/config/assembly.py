@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
+from hydrallm.config.chains import known_as
 from hydrallm.config.settings import (
     EndpointSettings,
     LogSettings,
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from hydrallm.config.schema import EndpointTable, File, LogTable, ModelTable, RetryTable, ServerTable
+    from hydrallm.config.settings import ChainSettings
 
 
 def assemble(
     file: File,
     credentials: Mapping[str, Credential],
+    chains: tuple[ChainSettings, ...],
     path: Path,
     environ: Mapping[str, str],
     warnings: Iterable[Problem],
@@ -38,6 +41,7 @@ def assemble(
     Args:
         file: tables without a problem.
         credentials: the credential of each endpoint to keep; the others are left out.
+        chains: resolved.
         path: the config file.
         environ: the environment, for ``~``.
         warnings: what was found doubtful.
@@ -60,6 +64,7 @@ def assemble(
             for name, credential in credentials.items()
         },
         models=tuple(_model(model, file.endpoints[model.endpoint], file.retry) for model in file.models),
+        chains=chains,
         warnings=tuple(warnings),
     )
 
@@ -123,6 +128,7 @@ def _model(model: ModelTable, endpoint: EndpointTable, retry: RetryTable) -> Mod
         return cast("float", own if own is not None else shared if shared is not None else default)
 
     return ModelSettings(
+        id=known_as(model),
         endpoint=model.endpoint,
         type=model_type(model, endpoint),
         model=model.model,

@@ -1,8 +1,8 @@
 """From a document to :class:`~hydrallm.config.settings.Settings`, or to the list of everything that is wrong with it.
 
 Two steps. First each table is read by itself (:mod:`hydrallm.config.reader`); then what concerns several of them is
-checked: endpoints that models name, API types, credentials, who may connect. Nothing stops at the first problem. Only a
-document without any is assembled.
+checked: endpoints that models name, models that chains name, API types, credentials, who may connect. Nothing stops at
+the first problem. Only a document without any is assembled.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hydrallm.config import schema
+from hydrallm.config import chains, schema
 from hydrallm.config.assembly import assemble, located, model_type
 from hydrallm.config.findings import Findings, entry, join
 from hydrallm.config.reader import Reader, Table, Unset, type_name
-from hydrallm.config.schema import EndpointTable, File, LogTable, ModelTable, RetryTable, ServerTable
+from hydrallm.config.schema import ChainTable, EndpointTable, File, LogTable, ModelTable, RetryTable, ServerTable
 from hydrallm.config.spelling import did_you_mean
+from hydrallm.credentials import aws_chain
 from hydrallm.credentials.choice import Choice, Stated, choose
 from hydrallm.endpoints.base import ClientCredential
 from hydrallm.errors import ConfigError
@@ -36,10 +37,6 @@ _LATER_FORM = {
 }
 
 _SET_IT = "; set it before you start hydrallm, or write the value here"
-_MIXED = (
-    "the chain mixes API types ({}): requests are served by the models of their own API type; "
-    "a request never falls back to a model of another type"
-)
 _CLOSED = (
     "{} is open to other machines, but clients need no key: whoever is not on this machine gets 403; "
     "set server.client_keys, or allow_remote = true to serve everybody"
@@ -73,6 +70,8 @@ def check(
         findings.problem(missing.key, _unset_message(missing, environ) + _SET_IT)
 
     types = _types_by_endpoint(reading, findings)
+    chains.check_ids(file.models, findings)
+    resolved = chains.resolve(file.chains, file.models, reading.broken, findings)
     credentials = {}
     for name, table in file.endpoints.items():
         at = join("endpoints", name)
@@ -81,6 +80,9 @@ def check(
         elif at not in reading.broken:
             _check_authorities(table, at, path, environ, findings)
             credentials[name] = _choose(table, types.get(name, set()), at, environ, findings)
+    if not findings.problems:
+        kinds = [model_type(model, file.endpoints[model.endpoint]).value for model in file.models]
+        chains.warn(resolved, file.models, kinds, findings)
     _warn(file, credentials, types, findings)
     if mode is not None and mode & (stat.S_IRGRP | stat.S_IROTH) and reader.literal_secrets:
         held = ", ".join(reader.literal_secrets)
@@ -88,7 +90,7 @@ def check(
     if findings.problems:
         raise ConfigError(findings.problems)
     chosen = {name: choice.credential for name, choice in credentials.items()}
-    return assemble(file, chosen, path, environ, findings.warnings)
+    return assemble(file, chosen, resolved, path, environ, findings.warnings)
 
 
 class _Reading(msgspec.Struct, frozen=True):
@@ -97,7 +99,7 @@ class _Reading(msgspec.Struct, frozen=True):
     Attributes:
         file: the tables.
         unset: the references to unset variables in each endpoint.
-        broken: the key paths of endpoints and models with a problem: no conclusion is drawn from those.
+        broken: the key paths of tables with a problem: no conclusion is drawn from those.
     """
 
     file: File
@@ -113,9 +115,9 @@ def _read(document: Mapping[str, object], reader: Reader) -> _Reading:
     broken: set[str] = set()
 
     def read(form: type[Table], value: object, at: str) -> Table:
-        before = len(findings.problems)
+        before = len(findings.problems) + len(reader.unset)
         table = reader.table(form, value, at)
-        if len(findings.problems) > before:
+        if len(findings.problems) + len(reader.unset) > before:
             broken.add(at)
         return table
 
@@ -133,7 +135,10 @@ def _read(document: Mapping[str, object], reader: Reader) -> _Reading:
         read(ModelTable, value, entry("models", index))
         for index, value in enumerate(_models(document.get("models"), findings))
     )
-    return _Reading(File(server=server, log=log, retry=retry, endpoints=endpoints, models=models), unset, broken)
+    named = _chains(document.get("chains", {}), findings)
+    lists = {name: read(ChainTable, value, join("chains", name)) for name, value in named.items()}
+    file = File(server=server, log=log, retry=retry, endpoints=endpoints, models=models, chains=lists)
+    return _Reading(file, unset, broken)
 
 
 def _root_hint(name: str) -> str:
@@ -154,6 +159,18 @@ def _endpoints(value: object, findings: Findings) -> dict[str, Any]:
             findings.problem(join("endpoints", name), "an endpoint's name must be one or more printable characters")
         elif not isinstance(table, dict):
             findings.problem(join("endpoints", name), "an endpoint needs a name: write its keys under [endpoints.NAME]")
+    return {name: table for name, table in value.items() if isinstance(table, dict)}
+
+
+def _chains(value: object, findings: Findings) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        findings.problem("chains", f"must be tables, one for each chain: [chains.NAME], not {type_name(value)}")
+        return {}
+    for name, table in value.items():
+        if isinstance(table, dict):
+            chains.check_name(name, join("chains", name), findings)
+        else:
+            findings.problem(join("chains", name), "a chain needs a name: write its keys under [chains.NAME]")
     return {name: table for name, table in value.items() if isinstance(table, dict)}
 
 
@@ -206,8 +223,9 @@ def _choose(
         secret_access_key=table.aws_secret_access_key,
         session_token=table.aws_session_token,
         region=table.aws_region,
+        profile=table.aws_profile,
     )
-    choice = choose(stated, types, table.url.host, environ)
+    choice = choose(stated, types, table.url.host, environ, has_chain=aws_chain.installed())
     for remark in choice.problems:
         findings.problem(join(at, remark.key) if remark.key else at, remark.message)
     for remark in choice.warnings:
@@ -231,9 +249,6 @@ def _check_authorities(
 
 
 def _warn(file: File, credentials: Mapping[str, Choice], types: Mapping[str, set[ApiType]], findings: Findings) -> None:
-    mixed = sorted({kind.value for kinds in types.values() for kind in kinds})
-    if len(mixed) > 1:
-        findings.warning("models", _MIXED.format(", ".join(mixed)))
     server = file.server
     if server.client_keys:
         for name in types:

@@ -215,7 +215,7 @@ def _hint(name: str, form: type[msgspec.Struct]) -> str:
 
 
 def _header(table: str) -> str:
-    return {"endpoints": "[endpoints.NAME]", "models": "[[models]]"}.get(table, f"[{table}]")
+    return {"endpoints": "[endpoints.NAME]", "models": "[[models]]", "chains": "[chains.NAME]"}.get(table, f"[{table}]")
 
 
 def _plain(help_: str) -> str:

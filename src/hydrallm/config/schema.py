@@ -150,6 +150,9 @@ class EndpointTable(Clocks, frozen=True):
         Secret | None,
         Key(values.SECRET, None, "Token of temporary AWS keys; left out if its variable is unset.", may_be_unset=True),
     ]
+    aws_profile: Annotated[
+        str | None, Key(values.TEXT, None, "Profile of the AWS files whose keys to sign with; needs `hydrallm[aws]`.")
+    ]
     headers: Annotated[
         dict[bytes, bytes], Key(values.HEADERS, None, "Headers added to each request, in place of the client's.")
     ]
@@ -165,11 +168,27 @@ class ModelTable(Clocks, frozen=True):
 
     endpoint: Annotated[str, Key(values.TEXT, None, "Name of the endpoint that serves it.", required=True)]
     model: Annotated[str, Key(values.TEXT, None, "Name of the model at that endpoint.", required=True)]
+    id: Annotated[
+        str | None, Key(values.ID, None, "What chains and clients (`only/ID`) call it; else it is `endpoint/model`.")
+    ]
     type: Annotated[
         ApiType | None,
         Key(values.API_TYPE, None, "`openai`, `anthropic` or `bedrock`; else the endpoint's, else `openai`."),
     ]
     attempts: Annotated[int, Key(values.COUNT, 1, "How often it is tried in one cycle.")]
+
+
+class ChainTable(msgspec.Struct, frozen=True):
+    """``[chains.NAME]``: the models for requests that name this chain."""
+
+    models: Annotated[
+        tuple[str, ...],
+        Key(values.NAMES, None, "Which of the `[[models]]`, in this order: ids, or `endpoint/model`.", required=True),
+    ]
+    match: Annotated[
+        tuple[str, ...],
+        Key(values.NAMES, None, 'What else clients may call it: patterns such as `"*haiku*"`; capitals do not count.'),
+    ]
 
 
 TABLES: dict[str, type[msgspec.Struct]] = {
@@ -178,8 +197,9 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "retry": RetryTable,
     "endpoints": EndpointTable,
     "models": ModelTable,
+    "chains": ChainTable,
 }
-"""The tables at the top of a file. ``endpoints`` holds one for each name, ``models`` a list of them."""
+"""The tables at the top of a file. ``endpoints`` and ``chains`` hold one for each name, ``models`` a list of them."""
 
 
 class File(msgspec.Struct, frozen=True):
@@ -190,6 +210,7 @@ class File(msgspec.Struct, frozen=True):
     retry: RetryTable
     endpoints: dict[str, EndpointTable]
     models: tuple[ModelTable, ...]
+    chains: dict[str, ChainTable]
 
 
 @functools.cache

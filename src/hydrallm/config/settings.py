@@ -101,12 +101,31 @@ class EndpointSettings(msgspec.Struct, frozen=True):
 
 
 class ModelSettings(msgspec.Struct, frozen=True):
-    """One ``[[models]]`` entry."""
+    """One ``[[models]]`` entry.
 
+    Attributes:
+        id: what it is known as: its ``id``, or ``endpoint/model``, which several may be.
+    """
+
+    id: str
     endpoint: str
     type: ApiType
     model: str
     candidate: Candidate
+
+
+class ChainSettings(msgspec.Struct, frozen=True):
+    """``[chains.NAME]``.
+
+    Attributes:
+        name: the NAME.
+        models: places in :attr:`Settings.models`, from 0; in the order in which they are tried.
+        match: patterns of the names that mean this chain.
+    """
+
+    name: str
+    models: tuple[int, ...]
+    match: tuple[str, ...]
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -114,6 +133,8 @@ class Settings(msgspec.Struct, frozen=True):
 
     Attributes:
         path: the file it came from.
+        models: all of them, which is the default chain where ``chains`` has none of that name.
+        chains: in the order of the file.
         warnings: doubtful, but usable.
     """
 
@@ -123,4 +144,5 @@ class Settings(msgspec.Struct, frozen=True):
     retry: RetrySettings
     endpoints: dict[str, EndpointSettings]
     models: tuple[ModelSettings, ...]
+    chains: tuple[ChainSettings, ...]
     warnings: tuple[Problem, ...]

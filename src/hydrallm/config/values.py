@@ -58,6 +58,7 @@ class Kind(msgspec.Struct, frozen=True):
     parse_name: Callable[[str], object] = str
 
 
+_ID = re.compile(r"[A-Za-z0-9._:/-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token (RFC 9110, section 5.6.2)
@@ -71,6 +72,12 @@ _NOT_FOR_CONFIG = HOP_BY_HOP | ENGINE | {b"accept-encoding"}
 def _text(value: str) -> str | None:
     if _CONTROL.search(value):
         raise ValueError("contains a control character; remove it")
+    return value or None
+
+
+def _id(value: str) -> str | None:
+    if value and not _ID.fullmatch(value):
+        raise ValueError('is not an id: write letters, digits and . _ - : /, such as "fast"')
     return value or None
 
 
@@ -230,6 +237,8 @@ FILE = Kind("file", (str,), "a string: the path of a file", _text)
 API_TYPE = Kind("string", (str,), f"one of {', '.join(ApiType)}", _api_type)
 LOG_LEVEL = _choice("debug", "info", "warn", "error")
 LOG_FORMAT = _choice("auto", "console", "json")
+ID = Kind("string", (str,), "a string", _id)
+NAMES = Kind("list of strings", (str,), "a string", _text, shape="list")
 SECRETS = Kind("list of secrets", (str,), "a string", _secret, shown=False, secret=True, shape="list")
 HOSTS = Kind("list of hosts", (str,), "a string", _host, shape="list")
 ORIGINS = Kind("list of origins", (str,), "a string", _origin, shape="list")

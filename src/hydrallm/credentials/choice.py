@@ -4,9 +4,12 @@ For ``openai`` and ``anthropic`` the table alone decides. For ``bedrock`` the fi
 
 1. AWS keys in the table;
 2. ``api_key`` in the table: a Bedrock API key, sent as a bearer token;
-3. AWS keys in the environment;
-4. ``AWS_BEARER_TOKEN_BEDROCK`` in the environment;
-5. nothing: the client's own credentials pass, and what it does not sign goes unsigned, which deserves a warning.
+3. ``aws_profile`` in the table: what AWS's standard chain makes of that profile;
+4. AWS keys in the environment;
+5. ``AWS_BEARER_TOKEN_BEDROCK`` in the environment;
+6. what AWS's standard chain finds, if botocore is there to walk it, all models are of type ``bedrock``, and the host is
+   AWS's or ``aws_region`` is in the table: what a machine has, no stranger is shown unasked;
+7. nothing: the client's own credentials pass, and what it does not sign goes unsigned, which deserves a warning.
 
 An endpoint has one credential. It may serve several API types only if that credential fits them all.
 """
@@ -18,7 +21,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hydrallm.credentials import aws
-from hydrallm.endpoints.base import ApiKey, AwsKeys, ClientCredential, Credential, NoCredential
+from hydrallm.credentials.aws_chain import INSTALL
+from hydrallm.endpoints.base import ApiKey, AwsChain, AwsKeys, ClientCredential, Credential, NoCredential
 from hydrallm.formats.base import ApiType
 from hydrallm.secret import Secret
 
@@ -28,9 +32,14 @@ if TYPE_CHECKING:
 NONE = "-"
 
 _UNSIGNED = (
-    "no AWS keys and no api_key, here or in the environment: requests will go unsigned; "
+    "no AWS keys and no api_key, here or in the environment "
+    f"({aws.ACCESS_KEY_ID} and {aws.SECRET_ACCESS_KEY}, or {aws.BEARER_TOKEN}): requests will go unsigned; "
     "set aws_access_key_id and aws_secret_access_key, or api_key"
 )
+_NO_CHAIN = f"; for profiles, SSO, roles, containers and instances run: {INSTALL}"
+_NO_HOST_OF_AWS = "; for profiles, SSO, roles, containers and instances set aws_region: the host is none of AWS's"
+_NEEDS_CHAIN = f"profiles are read by botocore, which is not installed; run: {INSTALL}"
+_TWO_SOURCES = "says where the keys come from, but there is {} beside it; keep one of them"
 
 
 class Stated(msgspec.Struct, frozen=True):
@@ -41,6 +50,7 @@ class Stated(msgspec.Struct, frozen=True):
     secret_access_key: Secret | None = None
     session_token: Secret | None = None
     region: str | None = None
+    profile: str | None = None
 
 
 class Remark(msgspec.Struct, frozen=True):
@@ -58,7 +68,9 @@ class Choice(msgspec.Struct, frozen=True):
     warnings: tuple[Remark, ...] = ()
 
 
-def choose(stated: Stated, types: Collection[ApiType], host: str, environ: Mapping[str, str]) -> Choice:
+def choose(
+    stated: Stated, types: Collection[ApiType], host: str, environ: Mapping[str, str], *, has_chain: bool = False
+) -> Choice:
     """Return the credential of an endpoint.
 
     Args:
@@ -66,23 +78,38 @@ def choose(stated: Stated, types: Collection[ApiType], host: str, environ: Mappi
         types: the API types of the models that use it; empty if none does.
         host: the host of its URL, which may name an AWS region.
         environ: the environment.
+        has_chain: whether there is what walks AWS's standard chain: botocore.
     """
-    if half := _half_pair(stated):
-        return Choice(NoCredential(), problems=(half,))
-    pair = _stated_pair(stated)
-    if pair is None and (stated.api_key or ApiType.BEDROCK not in types):
+    if wrong := _half_pair(stated) or _two_sources(stated):
+        return Choice(NoCredential(), problems=(wrong,))
+    if stated.profile is not None:
+        problems = () if has_chain or not types else (Remark("aws_profile", _NEEDS_CHAIN),)
+        return _of_chain(stated, types, host, environ, problems)
+    if (pair := _stated_pair(stated)) is not None:
+        return _of_pair(pair, stated, types, host, environ)
+    if stated.api_key or ApiType.BEDROCK not in types:
         return Choice(_of_api_key(stated.api_key))
-    if pair is None:
-        try:
-            pair = aws.key_pair(environ)
-            token = aws.bearer_token(environ)
-        except ValueError as error:
-            return Choice(NoCredential(), problems=(Remark("", str(error)),))
-        if pair is None and token is not None:
-            return Choice(ApiKey(token))
-        if pair is None:
-            return Choice(ClientCredential(), warnings=(Remark("", _UNSIGNED),))
-    return _of_pair(pair, stated, types, host, environ)
+    return _of_environment(stated, types, host, environ, has_chain=has_chain)
+
+
+def _of_environment(
+    stated: Stated, types: Collection[ApiType], host: str, environ: Mapping[str, str], *, has_chain: bool
+) -> Choice:
+    try:
+        pair = aws.key_pair(environ)
+        token = aws.bearer_token(environ)
+    except ValueError as error:
+        return Choice(NoCredential(), problems=(Remark("", str(error)),))
+    if pair is not None:
+        return _of_pair(pair, stated, types, host, environ)
+    if token is not None:
+        return Choice(ApiKey(token))
+    hint = "" if has_chain else _NO_CHAIN
+    if has_chain and set(types) == {ApiType.BEDROCK}:
+        if stated.region or aws.region_of(host):
+            return _of_chain(stated, types, host, environ)
+        hint = _NO_HOST_OF_AWS
+    return Choice(ClientCredential(), warnings=(Remark("", _UNSIGNED + hint),))
 
 
 def _of_api_key(key: Secret | None) -> Credential:
@@ -94,33 +121,50 @@ def _of_api_key(key: Secret | None) -> Credential:
 def _of_pair(
     pair: aws.KeyPair, stated: Stated, types: Collection[ApiType], host: str, environ: Mapping[str, str]
 ) -> Choice:
-    # A signature for another region than the host's is always refused, so the host is asked before the environment.
-    named = aws.region_of(host)
-    region = stated.region or named or aws.region(environ)
-    problems, warnings = [], []
+    region, warnings = _region(stated, host, environ)
+    problems = _misfits(types)
     if region is None:
-        problems.append(
-            Remark(
-                "aws_region", "the AWS keys need a region to sign for; set aws_region, or AWS_REGION in the environment"
-            )
-        )
-    elif named is not None and region != named:
-        warnings.append(Remark("aws_region", f'signs for "{region}", but the URL is that of region "{named}"'))
-    if others := sorted({kind.value for kind in types} - {ApiType.BEDROCK.value}):
-        problems.append(
-            Remark(
-                "",
-                f"has AWS keys, which fit models of type bedrock only, but is used by models of type "
-                f"{' and '.join(others)}; give those an endpoint of their own",
-            )
-        )
+        wanted = "the AWS keys need a region to sign for; set aws_region, or AWS_REGION in the environment"
+        problems = (Remark("aws_region", wanted), *problems)
     keys = AwsKeys(
         access_key_id=pair.access_key_id,
         secret_access_key=pair.secret_access_key,
         session_token=pair.session_token,
         region=region or "",
     )
-    return Choice(keys, tuple(problems), tuple(warnings))
+    return Choice(keys, problems, warnings)
+
+
+def _of_chain(
+    stated: Stated,
+    types: Collection[ApiType],
+    host: str,
+    environ: Mapping[str, str],
+    problems: tuple[Remark, ...] = (),
+) -> Choice:
+    region, warnings = _region(stated, host, environ)  # where there is none, the profile may name one
+    return Choice(AwsChain(stated.profile, region), (*problems, *_misfits(types)), warnings)
+
+
+def _region(stated: Stated, host: str, environ: Mapping[str, str]) -> tuple[str | None, tuple[Remark, ...]]:
+    """Return the region to sign for, and what is doubtful about it."""
+    # A signature for another region than the host's is always refused, so the host is asked before the environment.
+    named = aws.region_of(host)
+    region = stated.region or named or aws.region(environ)
+    if region is None or named is None or region == named:
+        return region, ()
+    return region, (Remark("aws_region", f'signs for "{region}", but the URL is that of region "{named}"'),)
+
+
+def _misfits(types: Collection[ApiType]) -> tuple[Remark, ...]:
+    others = sorted({kind.value for kind in types} - {ApiType.BEDROCK.value})
+    if not others:
+        return ()
+    message = (
+        f"has AWS keys, which fit models of type bedrock only, but is used by models of type "
+        f"{' and '.join(others)}; give those an endpoint of their own"
+    )
+    return (Remark("", message),)
 
 
 def _stated_pair(stated: Stated) -> aws.KeyPair | None:
@@ -140,3 +184,10 @@ def _half_pair(stated: Stated) -> Remark | None:
             "aws_session_token", "belongs to a pair of keys; set aws_access_key_id and aws_secret_access_key too"
         )
     return None
+
+
+def _two_sources(stated: Stated) -> Remark | None:
+    if stated.profile is None:
+        return None
+    beside = "aws_access_key_id" if stated.access_key_id is not None else "api_key" if stated.api_key else None
+    return None if beside is None else Remark("aws_profile", _TWO_SOURCES.format(beside))

@@ -53,6 +53,21 @@ class AwsKeys(msgspec.Struct, frozen=True):
     region: str
 
 
+class AwsChain(msgspec.Struct, frozen=True):
+    """The credentials that AWS's standard chain comes to, which change while the gateway runs.
+
+    A value of the config, and nothing to sign with: whoever has an endpoint addressed puts the :class:`AwsKeys` of the
+    moment in its place.
+
+    Attributes:
+        profile: the profile of the AWS files; None for the one that the environment names, or ``default``.
+        region: to sign for; None for that of the profile.
+    """
+
+    profile: str | None
+    region: str | None
+
+
 class NoCredential(msgspec.Struct, frozen=True):
     """``api_key = "-"``: the client's credentials are removed and nothing takes their place."""
 
@@ -61,7 +76,7 @@ class ClientCredential(msgspec.Struct, frozen=True):
     """No key configured: the client's own credentials are passed on."""
 
 
-Credential = ApiKey | AwsKeys | NoCredential | ClientCredential
+Credential = ApiKey | AwsKeys | AwsChain | NoCredential | ClientCredential
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -87,6 +102,11 @@ class Endpoint(msgspec.Struct, frozen=True):
     def own_credential(self) -> bool:
         """Whether what the endpoint is shown is the proxy's choice, not the client's."""
         return not isinstance(self.credential, ClientCredential)
+
+    @property
+    def signs(self) -> bool:
+        """Whether requests are signed, which takes their whole body."""
+        return isinstance(self.credential, AwsKeys | AwsChain)
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hydrallm.endpoints import sigv4
-from hydrallm.endpoints.base import ApiKey, AwsKeys, ClientCredential
+from hydrallm.endpoints.base import ApiKey, AwsChain, AwsKeys, ClientCredential
 from hydrallm.endpoints.headers import SIGNATURE, request_headers
 from hydrallm.endpoints.target import request_target
 from hydrallm.formats.base import ApiType
@@ -37,7 +37,7 @@ class Bedrock:
         A signature covers the body, so with AWS keys ``call.body`` must be the whole of it.
 
         Args:
-            endpoint: where it goes.
+            endpoint: where it goes; its credential is no :class:`~hydrallm.endpoints.base.AwsChain` any more.
             call: what the client asked; the path names the model already.
             now: the time in UTC; AWS accepts five minutes of difference.
 
@@ -45,6 +45,7 @@ class Bedrock:
             RequestError: 400; the client's path leads nowhere at this endpoint.
         """
         credential = endpoint.credential
+        assert not isinstance(credential, AwsChain)  # noqa: S101 - it would go out unsigned
         own = []
         if isinstance(credential, ApiKey):
             own.append((b"authorization", b"Bearer " + credential.key.reveal().encode()))

@@ -8,6 +8,10 @@
     chain.py     the models that a listener offers, by API type
     job.py       what one request wants done: a generation, or a relay of anything else
     exchange.py  one job, from the first attempt to the last byte
+    attempt.py   one upstream try: up to its first content, and then to its end
     answer.py    an upstream's answer while it is being received
+    reply.py     the client's side: held, opened, answered, broken off
+    health.py    what is known of the models
+    failure.py   how an attempt failed, and whom that is about
     verdict.py   what the client is told when nothing worked
 """

@@ -108,7 +108,7 @@ class Access:
         """Return whether the client shows one of the keys, or need not."""
         if not self._keys:
             return True
-        shown = [_digest(key) for key in _shown_keys(headers)]
+        shown = [_digest(key) for key in shown_keys(headers)]
         # Every pair is compared, in constant time: how long it takes must not tell which key was nearly right.
         return any([hmac.compare_digest(one, other) for one in shown for other in self._keys])  # noqa: C419 - see above
 
@@ -141,7 +141,8 @@ class Access:
             )
 
 
-def _shown_keys(headers: Headers) -> list[bytes]:
+def shown_keys(headers: Headers) -> list[bytes]:
+    """Return the keys that a client shows."""
     shown: list[bytes] = []
     for name, value in headers:
         if name == b"authorization" and value[:7].lower() == b"bearer ":

@@ -12,22 +12,21 @@ After the commit whole events pass as they come, until the stream's own terminal
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from hydrallm.endpoints.headers import response_headers
-from hydrallm.errors import ConnectError, CutError, RemoteProtocolError, SilenceError, TlsError, UpstreamError
+from hydrallm.errors import RemoteProtocolError, SilenceError, UpstreamError
+from hydrallm.exchange.access import shown_keys
 from hydrallm.exchange.answer import Answer
-from hydrallm.exchange.job import about_our_key
-from hydrallm.exchange.verdict import api_error
-from hydrallm.formats.answer import FILTERED_ANSWER, NOT_AN_ANSWER
+from hydrallm.exchange.failure import ABOUT_A_RATE, ABOUT_AN_ACCOUNT, ErrorAnswer, about_our_key, kind_of
+from hydrallm.exchange.verdict import api_error, masked
 from hydrallm.formats.base import Problem
 from hydrallm.formats.problem import read_problem
-from hydrallm.message import Response
+from hydrallm.message import Response, header
 from hydrallm.policy.events import AnswerEnded, AttemptFailed, ContentSeen
-from hydrallm.policy.kinds import Kind
+from hydrallm.policy.kinds import Kind, Next
 from hydrallm.policy.retry_after import retry_after
+from hydrallm.telemetry.masking import MASK, MIN_LENGTH
 
 if TYPE_CHECKING:
     from hydrallm.exchange.chain import Model
@@ -51,32 +50,12 @@ LINGER = 2.0
 LOGGED_BODY = 4096
 """Bytes of an upstream's error body that are logged, where the config asks for it."""
 
-_KINDS: list[tuple[type[UpstreamError], Kind]] = [
-    (TlsError, Kind.TLS),
-    (ConnectError, Kind.UNREACHABLE),
-    (SilenceError, Kind.SLOW_START),
-    (CutError, Kind.CUT),
-    (RemoteProtocolError, Kind.BAD_ANSWER),
-]
-
-_ABOUT_A_RATE = frozenset({Kind.RATE_LIMITED, Kind.OVERLOADED, Kind.QUOTA})
-
 LOGGED_WORDS = 100
 """Characters of an error's message that are logged where it has neither code nor type."""
 
 _UNENDED = "the stream ended without its terminal event"
-_FILTERED = Problem(
-    type="content_filter", code=FILTERED_ANSWER, message="the provider's filter left nothing of the answer"
-)
-_NO_STREAM = Problem(code=NOT_AN_ANSWER, message="a stream was asked for, and one JSON document came")
-
-
-class ErrorAnswer(NamedTuple):
-    """What an upstream said went wrong, kept in case it is the error to show."""
-
-    model: Model
-    response: Response
-    problem: Problem
+_FILTERED = Problem(type="content_filter", message="the provider's filter left nothing of the answer", ours="filtered")
+_NO_STREAM = Problem(message="a stream was asked for, and one JSON document came", ours="not_an_answer")
 
 
 class Attempt:
@@ -134,10 +113,11 @@ class Attempt:
     async def run(self) -> ContentSeen | AttemptFailed:
         """Ask, and return as soon as the answer can be delivered or has failed."""
         job, model = self._job, self.model
-        request = model.api.address(model.endpoint, job.call(model), self._gateway.sources.now())
-        if self._gateway.sink.wants_requests:
-            self._gateway.sink.attempt_begun(self._exchange, self.record, request)
         try:
+            endpoint = model.endpoint if model.supply is None else await model.supply.endpoint(self._connect_by())
+            request = model.api.address(endpoint, job.call(model), self._gateway.sources.now())
+            if self._gateway.sink.wants_requests:
+                self._gateway.sink.attempt_begun(self._exchange, self.record, request)
             upstream = await model.client.request(
                 request,
                 expires=self._command.expires,
@@ -149,14 +129,19 @@ class Attempt:
             status = self.record.status = upstream.status
             if job.failed(status, model):
                 return await self._read_error(answer)
-            if job.operation is None or status >= 300 or answer.opaque:
+            if job.operation is None:
                 return await self._hold_relayed(answer)
+            if status >= 300 or answer.opaque:
+                return self._no_answer(answer)
             if job.stream and not answer.is_json:
                 return await self._hold_stream(answer)
             return await (self._hold_json(answer) if answer.is_text else self._hold_relayed(answer))
         except UpstreamError as error:
-            kind = next(kind for error_type, kind in _KINDS if isinstance(error, error_type))
-            return self._failed(kind, str(error))
+            return self._failed(kind_of(error), str(error))
+
+    def _connect_by(self) -> float:
+        """Return the loop's time by which the connection has to stand."""
+        return min(self._command.expires, self._gateway.loop.time() + self.model.candidate.clocks.connect)
 
     async def _read_error(self, answer: Answer) -> AttemptFailed:
         """Read an error response and name it.
@@ -181,17 +166,39 @@ class Attempt:
         problem = read_problem(self.record.status, headers, body)
         kind = self._job.classify(self.record.status, problem, self.model)
         response = Response(self.record.status, response_headers(headers, decoded=answer.decoded), body)
+        if self.model.endpoint.own_credential:
+            response = masked(response, self._gateway.mask)
         self.error = ErrorAnswer(self.model, response, problem)
         if self._gateway.sink.wants_bodies:
-            # Masked first, and with some more of it: half of a key at its end would not be known for one.
-            text = body[: 2 * LOGGED_BODY].decode("utf-8", "replace")
-            self.record.body = self._gateway.mask(text)[:LOGGED_BODY]
-        asked = self._asked(kind, headers)
-        return self._failed(kind, problem.code or problem.type, answered=True, asked=asked)
+            self.record.body = self._logged(body)
+        # A web page of some server in between is of no use to a program; what we say instead names it.
+        readable = self._job.operation is None or not body.lstrip().startswith(b"<")
+        answered = readable or self._job.plan.rules[kind].next is Next.RETURN
+        detail = problem.code or problem.type or ("" if readable else problem.message[:LOGGED_WORDS])
+        return self._failed(kind, detail, answered=answered, asked=self._asked(kind, headers))
+
+    def _logged(self, body: bytes) -> str:
+        """Return the beginning of an error's body for the log."""
+        # Masked first, and with some more of it: half of a key at its end would not be known for one.
+        text = self._gateway.mask(body[: 2 * LOGGED_BODY].decode("utf-8", "replace"))
+        for key in shown_keys(self._reply.request.headers):
+            text = text.replace(key.decode("latin-1"), MASK) if len(key) >= MIN_LENGTH else text
+        return text[:LOGGED_BODY]
 
     def _asked(self, kind: Kind, headers: Headers) -> float | None:
         """Return for how many seconds the upstream asks to be left alone."""
-        return retry_after(headers, self._gateway.sources.now(), limits=kind in _ABOUT_A_RATE)
+        return retry_after(headers, self._gateway.sources.now(), limits=kind in ABOUT_A_RATE)
+
+    def _no_answer(self, answer: Answer) -> AttemptFailed:
+        """Say why what came to a generation is none, by its head alone.
+
+        A redirect is not followed, and not passed on: the client would take the request, and its key, to another place.
+        """
+        if self.record.status >= 300:
+            return self._failed(Kind.MISCONFIGURED, f"a redirect ({self.record.status}): correct the endpoint's url")
+        coding = header(answer.upstream.headers, b"content-encoding") or b""
+        shown = coding.decode("latin-1")[:LOGGED_WORDS]
+        return self._failed(Kind.BAD_ANSWER, f"an answer in the coding {shown!r}, though identity was asked for")
 
     async def _hold_relayed(self, answer: Answer) -> ContentSeen | AttemptFailed:
         """Hold what is passed on as it is: relayed, redirected, or neither JSON nor a stream."""
@@ -281,6 +288,7 @@ class Attempt:
             reply.request.finish()
             return None
         reply.begin(status, headers, length=answer.length if self._scan is None else None, first=held)
+        del held  # it may be big, and the stream long
         answer.upstream.limit_silence(self.model.candidate.clocks.idle)
         try:
             failed = await (self._pass_on(answer) if self._scan is None else self._pass_events(answer, self._scan))
@@ -304,7 +312,7 @@ class Attempt:
         request = self._reply.request
         lingers = scan.ended
         if lingers:
-            answer.upstream.limit_silence(LINGER)
+            self._linger(answer)
         while data := await answer.chunk():
             if events := scan.feed(data):
                 request.write(events)
@@ -312,7 +320,7 @@ class Attempt:
             if scan.ended:  # what follows means little, and is not waited for long
                 if not lingers:
                     lingers = True
-                    answer.upstream.limit_silence(LINGER)
+                    self._linger(answer)
             elif scan.problem is not None:
                 return self._failed(self._name(scan.problem, Kind.CUT), scan.problem.code or scan.problem.type)
             elif scan.broken:
@@ -320,6 +328,10 @@ class Attempt:
         if last := scan.finish():
             request.write(last)
         return None if scan.ended or scan.complete else self._failed(Kind.CUT, _UNENDED)
+
+    def _linger(self, answer: Answer) -> None:
+        """Wait no longer than that for the end of the body."""
+        answer.upstream.expire_at(self._gateway.loop.time() + LINGER)
 
     @property
     def scanned(self) -> bool:
@@ -339,7 +351,7 @@ class Attempt:
     def _failed(self, kind: Kind, detail: str, *, answered: bool = False, asked: float | None = None) -> AttemptFailed:
         self.record.detail = detail
         shown = answered and not about_our_key(kind, self.model)
-        personal = kind is Kind.QUOTA and not self.model.endpoint.own_credential
+        personal = kind in ABOUT_AN_ACCOUNT and not self.model.endpoint.own_credential
         return AttemptFailed(self._command.attempt, kind, self._gateway.loop.time(), shown, asked, personal)
 
     def _name(self, problem: Problem, default: Kind) -> Kind:
@@ -358,14 +370,13 @@ class Attempt:
         """
         kind = self._name(problem, default)
         detail = problem.code or problem.type or problem.message[:LOGGED_WORDS]
-        if problem.code == NOT_AN_ANSWER:  # our words, not the upstream's
+        if problem.ours == "not_an_answer":
             return self._failed(kind, problem.message)
         assert self._job.operation is not None  # noqa: S101 - a generation's is known
-        if problem.code == FILTERED_ANSWER and (self._scan is not None or not self._job.stream):
+        if problem.ours == "filtered" and (self._scan is not None or not self._job.stream):
             response = self._as_it_is()
         else:
-            error = api_error(kind, problem.message, self._exchange.id, problem)
-            error = msgspec.structs.replace(error, message=self._gateway.mask(error.message))
+            error = api_error(kind, problem.message, self._exchange.id, problem, self._gateway.mask)
             response = self._job.operation.format.encode_error(error)
         self.error = ErrorAnswer(self.model, response, problem)
         return self._failed(kind, f"inside a {self.record.status}: {detail}", answered=True)

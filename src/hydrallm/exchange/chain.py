@@ -1,4 +1,4 @@
-"""The models that a listener offers, by API type.
+"""The models of one chain, by API type.
 
 A chain may mix API types. A request is served by the models of its own type, in the order of the chain; this
 selection is a *lane*. A chain of one type serves every request with it, whatever its path looks like: providers offer
@@ -14,10 +14,12 @@ import msgspec
 
 from hydrallm.policy.breaker import Breaker
 from hydrallm.policy.kinds import RULES, UNSAFE_RULES
+from hydrallm.policy.selection import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from hydrallm.credentials.refresh import Supply
     from hydrallm.endpoints.base import Api, Endpoint
     from hydrallm.formats.base import ApiType
     from hydrallm.http.client import Client
@@ -35,12 +37,28 @@ class Model:
         client: the connections to it.
         candidate: how the policy sees it.
         breaker: what is remembered of it.
+        supply: gives the endpoint with the keys of the moment, where they change.
+        identity: what the config calls it, if it has an ``id``.
+
+    Attributes:
+        id: what chains and clients call it.
+        alias: its endpoint and its name, by which it can be called as well.
     """
 
-    __slots__ = ("api", "breaker", "candidate", "client", "endpoint", "headers", "json", "name")
+    __slots__ = (
+        "alias", "api", "breaker", "candidate", "client", "endpoint", "headers", "id", "json", "name", "supply",
+    )  # fmt: skip
 
-    def __init__(
-        self, name: str, endpoint: Endpoint, api: Api, client: Client, candidate: Candidate, breaker: Breaker
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, from what stands there
+        self,
+        name: str,
+        endpoint: Endpoint,
+        api: Api,
+        client: Client,
+        candidate: Candidate,
+        breaker: Breaker,
+        supply: Supply | None = None,
+        identity: str = "",
     ) -> None:
         self.name = name
         self.endpoint = endpoint
@@ -48,6 +66,9 @@ class Model:
         self.client = client
         self.candidate = candidate
         self.breaker = breaker
+        self.supply = supply
+        self.alias = f"{endpoint.name}/{name}"
+        self.id = identity or self.alias
         self.json = msgspec.json.encode(name)
         self.headers: Headers = [
             (b"x-hydrallm-model", _field_value(name)),
@@ -67,16 +88,18 @@ class Lane:
     Attributes:
         models: in order.
         plan: the policy's view of a generation.
+        unsafe: of a request that goes through the chain but may not be made twice.
         safe_relay: of a relayed request that may be made twice (GET, HEAD).
         unsafe_relay: of any other relayed request.
     """
 
-    __slots__ = ("_remembered", "models", "plan", "safe_relay", "unsafe_relay")
+    __slots__ = ("_remembered", "models", "plan", "safe_relay", "unsafe", "unsafe_relay")
 
     def __init__(self, models: tuple[Model, ...], template: Plan, *, remembers: bool) -> None:
         self.models = models
         self._remembered = tuple([model.breaker for model in models]) if remembers else None
         self.plan = msgspec.structs.replace(template, candidates=tuple([model.candidate for model in models]))
+        self.unsafe = msgspec.structs.replace(self.plan, rules=UNSAFE_RULES)
         first = msgspec.structs.replace(template, candidates=(models[0].candidate,))
         self.safe_relay = msgspec.structs.replace(first, rules=RULES)
         self.unsafe_relay = msgspec.structs.replace(first, rules=UNSAFE_RULES)
@@ -88,19 +111,22 @@ class Lane:
 
 
 class Chain:
-    """The ordered models that serve a listener's requests.
+    """The ordered models that serve a request.
 
     Args:
         models: at least one, in order.
         template: a plan whose candidates are filled in.
+        name: what a client calls it.
         remembers: whether what one exchange meets is remembered for the others.
 
     Attributes:
+        name: what a client calls it.
         models: all of them, in order.
         first: the lane of the first model.
     """
 
-    def __init__(self, models: Iterable[Model], template: Plan, *, remembers: bool = True) -> None:
+    def __init__(self, models: Iterable[Model], template: Plan, *, name: str = DEFAULT, remembers: bool = True) -> None:
+        self.name = name
         self.models = tuple(models)
         by_type: dict[ApiType, list[Model]] = {}
         for model in self.models:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, assert_never
 
-import msgspec
-
-from hydrallm.exchange.attempt import Attempt, ErrorAnswer
+from hydrallm.exchange.attempt import Attempt
 from hydrallm.exchange.reply import Reply
 from hydrallm.exchange.verdict import RETRY_HEADERS, api_error, broken_off, retry_headers, verdict
 from hydrallm.formats.base import ApiError
@@ -23,6 +21,7 @@ from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord
 
 if TYPE_CHECKING:
     from hydrallm.exchange.chain import Model
+    from hydrallm.exchange.failure import ErrorAnswer
     from hydrallm.exchange.gateway import Gateway
     from hydrallm.exchange.job import Job
     from hydrallm.formats.base import WireFormat
@@ -105,7 +104,8 @@ class Exchange:
 
     async def _wait(self, until: float) -> Event:
         now = self._loop.time()
-        self._waited = until - now
+        self._waited = max(0.0, until - now)
+        self._reply.hold()
         await asyncio.sleep(until - now)
         return Waited(self._loop.time())
 
@@ -164,10 +164,11 @@ class Exchange:
             response = Response(response.status, kept + retry_headers(command), response.body)
             self._show(shown, response, command.kind)
             return
-        own = verdict(command, self._record.attempts)
+        seconds = self._loop.time() - self._record.began
+        own = verdict(command, self._job.plan, seconds, self._record.attempts)
         self._record.detail = own.message
         self._commit()
-        error = self._masked(ApiError(own.status, own.message, own.code, self._record.id))
+        error = ApiError(own.status, self._gateway.mask(own.message), own.code, self._record.id)
         if self._reply.opened:
             self._reply.break_off(error)
             return
@@ -183,8 +184,9 @@ class Exchange:
         self._record.outcome = str(command.kind)
         self._record.detail = attempt.record.detail
         message = attempt.problem.message if attempt.problem is not None else ""
-        error = api_error(command.kind, message or broken_off(attempt.record), self._record.id, attempt.problem)
-        self._reply.break_off(self._masked(error), said=attempt.scanned)
+        message = message or broken_off(attempt.record)
+        error = api_error(command.kind, message, self._record.id, attempt.problem, self._gateway.mask)
+        self._reply.break_off(error, said=attempt.scanned)
 
     # -- answers -----------------------------------------------------------------------------------------------------
 
@@ -193,7 +195,7 @@ class Exchange:
         self._commit()
         if self._reply.opened and response.status >= 300:
             message = error.problem.message or f"the upstream answered {response.status}"
-            self._reply.break_off(self._masked(api_error(kind, message, self._record.id, error.problem)))
+            self._reply.break_off(api_error(kind, message, self._record.id, error.problem, self._gateway.mask))
             return
         headers = response.headers + self._marks(error.model)
         self._reply.respond(Response(response.status, headers, response.body))
@@ -202,9 +204,6 @@ class Exchange:
         now = self._loop.time()
         self._record.first_byte = now - self._record.began
         self._record.held = self._reply.end_hold(now)
-
-    def _masked(self, error: ApiError) -> ApiError:
-        return msgspec.structs.replace(error, message=self._gateway.mask(error.message))
 
     def _marks(self, model: Model) -> Headers:
         """Return the headers that say where an answer came from."""

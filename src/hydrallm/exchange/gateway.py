@@ -15,9 +15,10 @@ import msgspec
 
 from hydrallm import __version__
 from hydrallm.errors import RequestError
+from hydrallm.exchange.catalog import Catalog
 from hydrallm.exchange.exchange import Exchange
 from hydrallm.exchange.health import report
-from hydrallm.exchange.job import Generation, Relay
+from hydrallm.exchange.job import Generation, NamedRelay, Relay, find_named, may_name
 from hydrallm.exchange.paths import relay_api_type
 from hydrallm.formats.base import ApiError
 from hydrallm.http.server_stream import Ending
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hydrallm.exchange.access import Access
-    from hydrallm.exchange.chain import Chain
+    from hydrallm.exchange.chains import Chains
     from hydrallm.exchange.job import Job
     from hydrallm.exchange.paths import Paths
     from hydrallm.formats.base import Operation, WireFormat
@@ -76,7 +77,7 @@ class Gateway:
     """What all exchanges of a listener share, and where each begins: the handler of an HTTP server.
 
     Args:
-        chain: the models.
+        chains: the models.
         access: who may ask.
         paths: what the paths stand for.
         sink: told of every exchange.
@@ -87,8 +88,10 @@ class Gateway:
         budget: pays for the retries of all exchanges.
     """
 
-    def __init__(self, *, chain: Chain, access: Access, paths: Paths, sink: Sink, mask: Mask, sources: Sources) -> None:
-        self.chain = chain
+    def __init__(
+        self, *, chains: Chains, access: Access, paths: Paths, sink: Sink, mask: Mask, sources: Sources
+    ) -> None:
+        self.chains = chains
         self.access = access
         self.sink = sink
         self.mask = mask
@@ -98,6 +101,7 @@ class Gateway:
         self.listener = ""
         """The address the listener is bound to, once it is."""
         self._paths = paths
+        self._catalog = Catalog(chains)
         self._refusals: dict[str, str] = {}
         """Why the connection has refused a request whose handler runs; by id, until that handler is cancelled."""
 
@@ -140,33 +144,43 @@ class Gateway:
         if operation is not None:
             job: Job = await self._generation(request, operation, record)
             wire_format = operation.format
+        elif (listed := self._catalog.answer(request.method, request.path, request.query, request.headers)) is not None:
+            self._respond(request, listed, record)
+            return
         else:
-            job = await self._relay(request)
+            job = await self._relay(request, record)
             wire_format = self._paths.error_format(request.path, request.headers)
         record.stream = job.stream
         await Exchange(self, request, job, wire_format, record).run()
 
     async def _generation(self, request: ServerStream, operation: Operation, record: ExchangeRecord) -> Generation:
         record.wire_format = operation.format.name
-        api_type = operation.format.api_type
-        lane = self.chain.lane(api_type)
-        if lane is None:
-            offered = ", ".join(self.chain.api_types)
-            raise RequestError(
-                404,
-                f"no model of type {api_type} in the chain (it has {offered}): add one, or call a path of those types",
-            )
         coding = header(request.headers, b"content-encoding")
         body = await (request.body() if coding is None else request.decoded_body(coding))
-        job = Generation(request, operation, lane, body, strip_credentials=self.access.has_keys)
-        record.requested = job.requested
+        job = Generation(request, operation, self.chains, body, strip_credentials=self.access.has_keys)
+        self._note(job, record)
         return job
 
-    async def _relay(self, request: ServerStream) -> Relay:
-        lane = self.chain.lane(relay_api_type(request.path, request.headers)) or self.chain.first
+    async def _relay(self, request: ServerStream, record: ExchangeRecord) -> Relay | NamedRelay:
+        default = self.chains.default
+        lane = default.lane(relay_api_type(request.path, request.headers)) or default.first
         request.check_length()  # before anybody is asked, and not when the body is read
-        body = await request.body() if Relay.needs_whole_body(request, lane) else None
+        looked_at = may_name(request)
+        body = None
+        if (looked_at and self.chains.configured) or Relay.needs_whole_body(request, lane):
+            body = await request.body()
+            named = find_named(body, self.chains) if looked_at else None
+            if named is not None:
+                job = NamedRelay(request, named, body, strip_credentials=self.access.has_keys)
+                self._note(job, record)
+                return job
         return Relay(request, lane, body, strip_credentials=self.access.has_keys)
+
+    def _note(self, job: Generation | NamedRelay, record: ExchangeRecord) -> None:
+        """Record what the client named, and what that selected."""
+        record.requested = job.requested
+        if job.chain is not self.chains.default:
+            record.chain = job.chain.name
 
     def _own(self, request: ServerStream, record: ExchangeRecord) -> None:
         """Answer on a path of our own; none of them is ever relayed."""
@@ -174,10 +188,13 @@ class Gateway:
             raise RequestError(404, "no such path; there is /_hydra/health")
         if request.method not in {b"GET", b"HEAD"}:
             raise RequestError(405, "ask for /_hydra/health with GET")
-        told = report(__version__, self.listener, self.chain.models, self.loop.time())
+        told = report(__version__, self.listener, self.chains.models, self.loop.time())
         if not self.access.knows(request.headers):
             del told["models"]  # where clients have keys, that is nobody else's business
-        body = msgspec.json.encode(told)
+        self._respond(request, msgspec.json.encode(told), record)
+
+    def _respond(self, request: ServerStream, body: bytes, record: ExchangeRecord) -> None:
+        """Answer with JSON of our own."""
         headers = [
             (b"content-type", b"application/json"),
             (b"cache-control", b"no-store"),

@@ -3,8 +3,9 @@
 The answer comes from what exchanges have met; nobody is asked for it. A model of which nothing bad is known is
 ``closed``, as is one that was never tried. ``cooling`` is a closed breaker while the upstream's own Retry-After runs.
 
-A degraded gateway still answers: with other models, and with the same ones once nothing else is left. So the status of
-the response is always 200, and a supervisor that goes by it does not restart a process that is not to blame.
+A *degraded* gateway still answers: with other models, and with the same ones once nothing else is left; so does one
+whose models are all *down*, as soon as one is not. So the status of the response is always 200, and a supervisor that
+goes by it does not restart a process that is not to blame.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ def report(version: str, listener: str, models: Iterable[Model], at: float) -> d
         at: the time, in seconds of the clock that the breakers go by.
     """
     told = [_told(model, at) for model in models]
-    degraded = any(model["state"] != State.CLOSED for model in told)
-    return {"status": "degraded" if degraded else "ok", "version": version, "listener": listener, "models": told}
+    closed = sum(model["state"] == State.CLOSED for model in told)
+    status = "ok" if closed == len(told) else "degraded" if closed else "down"
+    return {"status": status, "version": version, "listener": listener, "models": told}
 
 
 def _told(model: Model, at: float) -> dict[str, object]:
@@ -41,6 +43,7 @@ def _told(model: Model, at: float) -> dict[str, object]:
     cooling = breaker.cools_until > at
     probed = breaker.until if breaker.state is State.OPEN else at
     return {
+        "id": model.id,
         "endpoint": model.endpoint.name,
         "model": model.name,
         "type": model.api.api_type.value,

@@ -1,20 +1,31 @@
 """What one request wants done: a generation, or a relay of anything else.
 
 A *generation* goes through the lane, its model replaced, its body held whole so that it can be sent again. A *relay*
-(models, files, embeddings, batches, ...) keeps the client's bytes, goes to the endpoint of the lane's first model, and
-is made twice only if that cannot do harm: GET and HEAD, or as long as no connection was made. A big body passes through
-as it comes. A small one is held, because an upload needs a connection of its own.
+(files, embeddings, batches, ...) keeps the client's bytes, goes to the endpoint of the lane's first model, and is made
+twice only if that cannot do harm: GET and HEAD, or as long as no connection was made. A big body passes through as it
+comes. A small one is held, because an upload needs a connection of its own.
+
+A *named relay* is one whose JSON names a chain of the config, or pins a model. It goes through that chain like a
+generation, with the model replaced, and its answer is passed on like a relay's, without a look into it. Where all that
+is asked for is an answer (embeddings, speech, ...), it is tried again like a generation; where something may have been
+made that stays (a fine-tuning job, a batch), only after failures that leave nothing behind.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import re
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+from urllib.parse import unquote
 
-from hydrallm.endpoints.base import AwsKeys, Call
+from hydrallm.endpoints.base import Call
 from hydrallm.endpoints.target import replace_model
+from hydrallm.errors import RequestError
+from hydrallm.exchange.failure import about_our_key
+from hydrallm.exchange.paths import relay_api_type
 from hydrallm.formats.base import Problem
 from hydrallm.formats.splice import Located, locate, splice
 from hydrallm.http.client import Upload
+from hydrallm.message import header
 from hydrallm.policy.breaker import Breaker
 from hydrallm.policy.classify import classify
 from hydrallm.policy.kinds import Kind
@@ -22,8 +33,9 @@ from hydrallm.policy.kinds import Kind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hydrallm.exchange.chain import Lane, Model
-    from hydrallm.formats.base import Operation
+    from hydrallm.exchange.chain import Chain, Lane, Model
+    from hydrallm.exchange.chains import Chains
+    from hydrallm.formats.base import ApiType, Operation
     from hydrallm.http.server_stream import ServerStream
     from hydrallm.policy.plan import Plan
 
@@ -31,8 +43,13 @@ if TYPE_CHECKING:
 HOLD = 1024 * 1024
 """Bytes up to which the body of a relayed request is held, so that it can go over a connection that stands already."""
 
-_ABOUT_OUR_KEY = frozenset({Kind.MISCONFIGURED, Kind.QUOTA, Kind.UNSUPPORTED})
-"""What is said about our key or our config; a client would take it for a word about its own request."""
+_ANSWERS = re.compile(
+    rb"(?:/.*)?/(?:embeddings|rerank|score|moderations|images/generations|audio/speech|responses/input_tokens)/*"
+)
+"""Paths of which nothing but the answer is left, so that another one is as good."""
+
+_NAMES_MODEL = b"only"
+"""Of a pin in a JSON body: what may follow it, a slash, can be written in two ways."""
 
 _HEALS = frozenset({Kind.RATE_LIMITED, Kind.SERVER, Kind.OVERLOADED, Kind.TRANSIENT})
 """What may be gone when the same is asked again."""
@@ -75,55 +92,8 @@ class Job(Protocol):
         """Return the kind of an error inside a success; None if it says nothing that is known."""
 
 
-class Generation:
-    """A request for one of the generation paths.
-
-    Args:
-        request: the client's.
-        operation: what its path stands for.
-        lane: the models to try.
-        body: decoded and whole.
-        strip_credentials: whether the client's credentials are for this proxy only.
-
-    Raises:
-        RequestError: 400; the body is not one in which a model can be replaced.
-    """
-
-    generation = True
-    resend = True
-
-    def __init__(
-        self, request: ServerStream, operation: Operation, lane: Lane, body: bytes, *, strip_credentials: bool
-    ) -> None:
-        self._request = request
-        self._body = body
-        self._strip = strip_credentials
-        self._located: Located | None = None if operation.model_span is not None else locate(body)
-        self.lane = lane
-        self.plan = lane.plan
-        self.breakers = lane.breakers
-        self.operation = operation
-        self.stream = self._located.stream if self._located and operation.stream is None else bool(operation.stream)
-
-    @property
-    def requested(self) -> str:
-        """The model that the client named; empty if it named none."""
-        if self._located is not None:
-            return self._located.model or ""
-        start, end = self.operation.model_span or (0, 0)
-        return self._request.path[start:end].decode("latin-1")
-
-    def call(self, model: Model) -> Call:
-        """Return the client's request with ``model`` in the place of its own."""
-        request = self._request
-        if self._located is not None:
-            path, body = request.path, splice(self._body, self._located, model.json)
-        else:
-            span = self.operation.model_span or (0, 0)
-            path, body = replace_model(request.path, span, model.name), self._body
-        return Call(
-            request.method, path, request.query, request.headers, body, generation=True, strip_credentials=self._strip
-        )
+class _ThroughTheChain:
+    """What a generation and a named relay have in common: any error of a model concerns that model."""
 
     def upload(self) -> Upload | None:
         """Return None: the body is held whole."""
@@ -146,9 +116,70 @@ class Generation:
         return classify(0, (problem.type, problem.code, str(problem.status)), problem.message, own_credential=own)
 
 
-def about_our_key(kind: Kind, model: Model) -> bool:
-    """Return whether a failure is about our key or our config, so that its error is not for the client."""
-    return kind in _ABOUT_OUR_KEY and model.endpoint.own_credential
+class Generation(_ThroughTheChain):
+    """A request for one of the generation paths.
+
+    Args:
+        request: the client's.
+        operation: what its path stands for.
+        chains: what may serve it.
+        body: decoded and whole.
+        strip_credentials: whether the client's credentials are for this proxy only.
+
+    Attributes:
+        requested: the model that the client named; empty if it named none.
+        chain: the one that this selects.
+
+    Raises:
+        RequestError: 400, the body is not one in which a model can be replaced; 404, there is no model for it.
+    """
+
+    generation = True
+    resend = True
+
+    def __init__(
+        self, request: ServerStream, operation: Operation, chains: Chains, body: bytes, *, strip_credentials: bool
+    ) -> None:
+        self._request = request
+        self._body = body
+        self._strip = strip_credentials
+        self._located: Located | None = None
+        if operation.model_span is None:
+            self._located = locate(body)
+            self.requested = self._located.model or ""
+        else:
+            start, end = operation.model_span
+            self.requested = unquote(request.path[start:end].decode("latin-1"))
+        self.chain = chain = chains.select(self.requested)
+        lane = chain.lane(operation.format.api_type)
+        if lane is None:
+            raise _no_lane(chain, operation.format.api_type)
+        self.lane = lane
+        self.plan = lane.plan
+        self.breakers = lane.breakers
+        self.operation = operation
+        self.stream = self._located.stream if self._located and operation.stream is None else bool(operation.stream)
+
+    def call(self, model: Model) -> Call:
+        """Return the client's request with ``model`` in the place of its own."""
+        request = self._request
+        if self._located is not None:
+            path, body = request.path, splice(self._body, self._located, model.json)
+        else:
+            span = self.operation.model_span or (0, 0)
+            path, body = replace_model(request.path, span, model.name), self._body
+        return Call(
+            request.method, path, request.query, request.headers, body, generation=True, strip_credentials=self._strip
+        )
+
+
+def _no_lane(chain: Chain, api_type: ApiType) -> RequestError:
+    offered = ", ".join(chain.api_types)
+    return RequestError(
+        404,
+        f'no model of type {api_type} in the chain "{chain.name}" (it has {offered}): '
+        "add one, or call a path of those types",
+    )
 
 
 class Relay:
@@ -181,7 +212,7 @@ class Relay:
         """Return whether the body must be there before anything is sent: it is small, or a signature covers it."""
         if request.complete or (request.length is not None and request.length <= HOLD):
             return True
-        return isinstance(lane.models[0].endpoint.credential, AwsKeys)
+        return lane.models[0].endpoint.signs
 
     def call(self, model: Model) -> Call:  # noqa: ARG002 - the client's bytes are kept, its model too
         """Return the client's request as it is."""
@@ -222,3 +253,84 @@ class Relay:
     def classify_inside(self, problem: Problem, model: Model) -> Kind | None:  # noqa: ARG002 - nobody looks inside
         """Return None: what is relayed is not looked at."""
         return None
+
+
+class Named(NamedTuple):
+    """What the JSON body of a request that would be relayed says."""
+
+    chain: Chain
+    """The one that it names."""
+    located: Located
+
+
+def may_name(request: ServerStream) -> bool:
+    """Return whether the body of a request of no generation path may name a model where it can be replaced.
+
+    A compressed body is not looked at: what is relayed keeps the client's bytes.
+    """
+    if request.method != b"POST" or header(request.headers, b"content-encoding") is not None:
+        return False
+    media_type = (header(request.headers, b"content-type") or b"").partition(b";")[0].strip().lower()
+    return media_type == b"application/json" or media_type.endswith(b"+json")
+
+
+def find_named(body: bytes, chains: Chains) -> Named | None:
+    """Return what ``body`` names beside the default chain; None if it names nothing, or is not JSON as it should be.
+
+    Raises:
+        RequestError: 404; it pins a model that does not exist.
+    """
+    if not (chains.configured or _NAMES_MODEL in body):
+        return None
+    try:
+        located = locate(body)
+    except RequestError:
+        return None  # the upstream's to judge
+    chain = chains.select(located.model or "")
+    return None if chain is chains.default else Named(chain, located)
+
+
+class NamedRelay(_ThroughTheChain):
+    """A request of no generation path that names a chain.
+
+    Args:
+        request: the client's.
+        named: what it names.
+        body: the whole of it.
+        strip_credentials: whether the client's credentials are for this proxy only.
+
+    Attributes:
+        requested: the model that the client named.
+        chain: the one that this selects.
+    """
+
+    generation = False
+    stream = False
+    operation = None
+
+    def __init__(self, request: ServerStream, named: Named, body: bytes, *, strip_credentials: bool) -> None:
+        self._request = request
+        self._located = named.located
+        self._body = body
+        self._strip = strip_credentials
+        self.requested = named.located.model or ""
+        self.chain = chain = named.chain
+        self.lane = lane = chain.lane(relay_api_type(request.path, request.headers)) or chain.first
+        self.resend = _ANSWERS.fullmatch(request.path) is not None
+        self.plan = lane.plan if self.resend else lane.unsafe
+        # The rules of what is not made twice say nothing of what speaks against a model.
+        self.breakers = lane.breakers if self.resend else tuple([Breaker() for _ in lane.models])
+
+    def call(self, model: Model) -> Call:
+        """Return the client's request with ``model`` in the place of its own."""
+        request = self._request
+        body = splice(self._body, self._located, model.json)
+        return Call(
+            request.method,
+            request.path,
+            request.query,
+            request.headers,
+            body,
+            generation=False,
+            strip_credentials=self._strip,
+        )

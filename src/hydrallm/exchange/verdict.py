@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hydrallm.formats.base import ApiError
-from hydrallm.policy.kinds import Kind
+from hydrallm.message import Response
+from hydrallm.policy.kinds import Kind, Next
 
 if TYPE_CHECKING:
     from hydrallm.formats.base import Problem
     from hydrallm.message import Headers
     from hydrallm.policy.commands import GiveUp
+    from hydrallm.policy.plan import Plan
+    from hydrallm.telemetry.masking import Mask
     from hydrallm.telemetry.records import AttemptRecord
 
 STATUSES: dict[Kind, int] = {Kind.SLOW_START: 504}
@@ -52,15 +55,29 @@ class Verdict(msgspec.Struct, frozen=True):
     message: str
 
 
-def verdict(command: GiveUp, attempts: list[AttemptRecord]) -> Verdict:
-    """Return what the client is told, where no upstream's own error is shown."""
-    status = STATUSES.get(command.kind, 502)
-    tried = "; ".join([_told(attempt) for attempt in _distinct(attempts)])
-    why = "every model failed" if command.spent else "stopped early, as another try would be unsafe or too late"
-    return Verdict(status, f"upstream_{command.kind}", f"{why} ({len(attempts)} attempts): {tried}")
+def verdict(command: GiveUp, plan: Plan, seconds: float, attempts: list[AttemptRecord]) -> Verdict:
+    """Return what the client is told, where no upstream's own error is shown.
+
+    Args:
+        command: the policy's.
+        plan: of the exchange.
+        seconds: how long it took.
+        attempts: all that were made.
+    """
+    if seconds >= plan.deadline:
+        why = f"the deadline of {plan.deadline:g} s passed"
+    elif command.spent:
+        why = "every model failed"
+    elif plan.rules[command.kind].next is Next.RETURN:
+        why = "this kind of failure is not tried again"
+    else:
+        why = "stopped early, as these models are failing for others too, or another try would be too late"
+    tried = "; ".join([_told(attempt) for attempt in _distinct(attempts)]) or "no model could be asked"
+    count = "1 attempt" if len(attempts) == 1 else f"{len(attempts)} attempts"
+    return Verdict(STATUSES.get(command.kind, 502), f"upstream_{command.kind}", f"{why} ({count}): {tried}")
 
 
-def api_error(kind: Kind, message: str, identity: str, problem: Problem | None = None) -> ApiError:
+def api_error(kind: Kind, message: str, identity: str, problem: Problem | None, mask: Mask) -> ApiError:
     """Return a failure as an error of our own, with the upstream's own words for its type and code, if it had any.
 
     Args:
@@ -68,13 +85,26 @@ def api_error(kind: Kind, message: str, identity: str, problem: Problem | None =
         message: for a person.
         identity: the exchange's.
         problem: what the upstream said, if it did.
+        mask: takes secrets out: an upstream may well repeat the key that it was shown.
     """
     status = INSIDE_STATUSES.get(kind, 502)
     if problem is None:
-        return ApiError(status, message, f"upstream_{kind}", identity)
+        return ApiError(status, mask(message), f"upstream_{kind}", identity)
     if 400 <= problem.status <= 599:
         status = problem.status
-    return ApiError(status, message, problem.code or f"upstream_{kind}", identity, problem.type)
+    code = mask(problem.code) or f"upstream_{kind}"
+    return ApiError(status, mask(message), code, identity, mask(problem.type))
+
+
+def masked(response: Response, mask: Mask) -> Response:
+    """Return an upstream's error response without secrets; without any in it, every byte is as it was."""
+    headers = [(name, _masked(value, mask)) for name, value in response.headers]
+    return Response(response.status, headers, _masked(response.body, mask))
+
+
+def _masked(data: bytes, mask: Mask) -> bytes:
+    # Latin-1 has a character for each byte and keeps them apart, and secrets are ASCII.
+    return mask(data.decode("latin-1")).encode("latin-1")
 
 
 def broken_off(attempt: AttemptRecord) -> str:

@@ -18,18 +18,12 @@ import msgspec
 
 from hydrallm.formats.anthropic_events import REFUSAL
 from hydrallm.formats.base import Problem
-from hydrallm.formats.json_value import AnyObject, is_utf8, read_json, says
+from hydrallm.formats.json_value import AnyObject, is_utf8, read_json, read_shallow, says
 from hydrallm.formats.openai_choices import FAILED, FILTERED
 from hydrallm.formats.problem import is_error, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-FILTERED_ANSWER = "filtered_answer"
-"""The code of the problem with an answer that a content filter has emptied: a right one, but of no use."""
-
-NOT_AN_ANSWER = "not_an_answer"
-"""The ``code`` of the problem with a body that says nothing about itself."""
 
 CONTENT_FILTER = "content_filter"
 """The ``type`` of the problem with an answer that a content filter left without content."""
@@ -170,7 +164,7 @@ def _examine(
     try:
         value = read_json(body)
     except RecursionError:
-        return None  # too deep to tell, so let the client have it
+        return reported(read_shallow(body))  # too deep to tell more, so let the client have it
     except ValueError as error:
         return _no_answer(_why_no_json(body, error))
     if not isinstance(value, dict):
@@ -255,22 +249,21 @@ def _judge_conversed(value: JsonObject) -> Problem | None:
 
 
 def _filtered(member: str, reason: str) -> Problem:
-    return Problem(
-        type=CONTENT_FILTER, code=FILTERED_ANSWER, message=f"the answer has no content, and its {member} is {reason!r}"
-    )
+    message = f"the answer has no content, and its {member} is {reason!r}"
+    return Problem(type=CONTENT_FILTER, message=message, ours="filtered")
 
 
 def _lacking(member: str, value: JsonObject) -> Problem:
     """Return the problem of an object that is no answer: its own words, if it has any."""
     if any(value.get(name) for name in _REASONS):
         problem = problem_of(value)
-        return msgspec.structs.replace(problem, code=problem.code or NOT_AN_ANSWER)
+        return problem if problem.code else msgspec.structs.replace(problem, ours="not_an_answer")
     members = _quote(", ".join(value).encode("utf-8", "replace")) if value else "nothing"
     return _no_answer(f"the body has no {'usable ' if member in value else ''}{member!r}, but {members}")
 
 
 def _no_answer(message: str) -> Problem:
-    return Problem(code=NOT_AN_ANSWER, message=message)
+    return Problem(message=message, ours="not_an_answer")
 
 
 def _why_no_json(body: bytes, error: ValueError) -> str:

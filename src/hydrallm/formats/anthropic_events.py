@@ -7,14 +7,13 @@ them, so an unknown one means nothing here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from hydrallm.formats.base import Scan
 from hydrallm.formats.json_value import says
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from hydrallm.formats.base import Scan
 
 REFUSAL = "refusal"
 """The stop reason when Anthropic's classifiers intervene."""
@@ -23,11 +22,21 @@ _CONTENT: Mapping[str, str] = {"content_block_start": "content_block", "content_
 """The events that can have content, and where. A block of text or thinking opens empty, one of a tool with its name."""
 
 
-def note_event(scan: Scan, kind: str, event: Mapping[str, object]) -> None:
+class EventsScan(Scan, Protocol):
+    """The scan of a stream of these events.
+
+    Attributes:
+        begun: whether ``message_start`` has been seen.
+    """
+
+    begun: bool
+
+
+def note_event(scan: EventsScan, kind: str, event: Mapping[str, object]) -> None:
     """Take note in ``scan`` of what an event says.
 
     Args:
-        scan: its ``content``, ``ended`` and ``filtered`` are set.
+        scan: its ``begun``, ``content``, ``ended``, ``filtered`` and ``broken`` are set.
         kind: the event's type.
         event: its JSON; no ``error``.
     """
@@ -36,5 +45,9 @@ def note_event(scan: Scan, kind: str, event: Mapping[str, object]) -> None:
     elif kind == "message_delta":
         delta = event.get("delta")
         scan.filtered = scan.filtered or (isinstance(delta, dict) and delta.get("stop_reason") == REFUSAL)
+    elif kind == "message_start":
+        scan.begun = True
+    elif kind == "message_stop" and not (scan.begun or scan.content):
+        scan.broken = "message_stop came before message_start"
     elif kind == "message_stop":
         scan.ended = True

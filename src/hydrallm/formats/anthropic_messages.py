@@ -47,9 +47,13 @@ class _Ordinary(msgspec.Struct, gc=False):
 class MessagesScan(sse_scan.SseScan):
     """The scan of a stream of Messages."""
 
-    __slots__ = ()
+    __slots__ = ("begun",)
 
     ordinary = msgspec.json.Decoder(_Ordinary)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = False
 
     def _note(self, kind: str, event: dict[str, Any]) -> None:
         note_event(self, kind, event)

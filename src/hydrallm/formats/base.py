@@ -8,7 +8,7 @@ path no format claims is *relayed*: same bytes, one endpoint.
 from __future__ import annotations
 
 import enum
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -64,12 +64,16 @@ class Problem(msgspec.Struct, frozen=True):
         type: such as ``overloaded_error`` or ``ThrottlingException``.
         code: such as ``context_length_exceeded``.
         message: for a person.
+        ours: what we found where the API reported no error: ``not_an_answer``, a body that says nothing about itself;
+            ``filtered``, an answer that a content filter left without content. A field of its own, because an upstream
+            can put any word into the others.
     """
 
     status: int = 0
     type: str = ""
     code: str = ""
     message: str = ""
+    ours: Literal["", "not_an_answer", "filtered"] = ""
 
 
 class Scan(Protocol):

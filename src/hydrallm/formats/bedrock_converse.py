@@ -71,7 +71,11 @@ class BedrockConverse:
 class ConverseScan(FrameScan):
     """The scan of the stream that ConverseStream answers with."""
 
-    __slots__ = ()
+    __slots__ = ("_begun",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun = False
 
     def _look(self, event_type: str, payload: bytes) -> None:
         if self.content and event_type == "contentBlockDelta" and is_object(payload):
@@ -79,12 +83,16 @@ class ConverseScan(FrameScan):
         if event_type not in _CONTENT:
             return
         event = read_event(payload)
-        if event_type == "messageStop":
+        if event_type == "messageStart":
+            self._begun = True
+        elif event_type == "messageStop":
             self._stop(event.get("stopReason"))
         elif not self.content and (member := _CONTENT[event_type]):
             self.content = says(event.get(member))
 
     def _stop(self, reason: object) -> None:
         self.problem = answer.converse_failure(reason)
-        self.ended = self.problem is None
+        if self.problem is None and not (self._begun or self.content):
+            self.broken = "messageStop came before messageStart"
+        self.ended = not self._has_failed()
         self.filtered = isinstance(reason, str) and reason in answer.CONVERSE_FILTERS

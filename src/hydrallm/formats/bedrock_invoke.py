@@ -85,7 +85,11 @@ _DECISIVE = frozenset({"message_delta", "message_stop", "error"})
 class InvokeScan(FrameScan):
     """The scan of the stream that InvokeModelWithResponseStream answers with."""
 
-    __slots__ = ()
+    __slots__ = ("begun",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = False
 
     def _look(self, event_type: str, payload: bytes) -> None:
         if event_type != "chunk":
@@ -103,7 +107,7 @@ class InvokeScan(FrameScan):
             note_event(self, kind, event)
         elif event.keys() - {_METRICS}:
             self.content = True
-        if _METRICS in event:
+        if _METRICS in event and not self.broken:
             self.ended = True
 
 

@@ -99,7 +99,8 @@ class FrameScan(ABC):
             elif self._has_failed():
                 break
         else:
-            self.broken = self._decoder.broken
+            if not self.ended:
+                self.broken = self._decoder.broken
         return passed[0] if len(passed) == 1 else b"".join(passed)
 
     def finish(self) -> bytes:
@@ -123,7 +124,7 @@ class FrameScan(ABC):
             self._drop(str(error))
             return False
         self._after_malformed = False
-        return self.problem is None
+        return not self._has_failed()
 
     @abstractmethod
     def _look(self, event_type: str, payload: bytes) -> None:

@@ -8,6 +8,7 @@ refuses is given to Python's own parser before it is called broken.
 from __future__ import annotations
 
 import json
+import re
 
 import msgspec
 
@@ -18,6 +19,13 @@ class AnyObject(msgspec.Struct, frozen=True, gc=False):
 
 _VALUE = msgspec.json.Decoder()
 _OBJECT = msgspec.json.Decoder(AnyObject)
+
+_SHALLOW = 256 * 1024
+"""Bytes that are looked at of a value that no parser reads."""
+
+# What tells where a member ends. A string may be cut: looked for behind each of its quotes, its end would take long.
+_MARK = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[{}\[\],]', re.DOTALL)
+_NAME = re.compile(rb'\s*+("(?:[^"\\]|\\.)*+")\s*+:', re.DOTALL)
 
 _LABELS = frozenset({"type", "id", "role", "status"})
 
@@ -33,6 +41,41 @@ def read_json(data: bytes) -> object:
         return _VALUE.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return json.loads(data, parse_int=_integer)
+
+
+def read_shallow(data: bytes) -> dict[str, object]:
+    """Return the members of a JSON object that is nested too deep for :func:`read_json`; the work is bounded.
+
+    A value that is itself too deep is replaced by a text that says so, and what is no JSON is left out.
+    """
+    members: dict[str, object] = {}
+    depth = start = 0
+    end = min(len(data), _SHALLOW)
+    for mark in _MARK.finditer(data, 0, end):
+        sign = mark[0]
+        if sign in b"[{":
+            depth += 1
+            start = mark.end() if depth == 1 else start
+        elif sign in b"]}":
+            depth -= 1
+        if depth == 0 or (depth == 1 and sign == b","):
+            members |= _member(data[start : mark.start()])
+            start = mark.end()
+        if depth == 0:
+            return members
+    return members | _member(data[start:end])
+
+
+def _member(text: bytes) -> dict[str, object]:
+    """Return the one member that ``text`` is; none, if it is no JSON."""
+    try:
+        value = read_json(b"{%b}" % text)
+    except ValueError:
+        return {}
+    except RecursionError:
+        name = _NAME.match(text)
+        return {str(json.loads(name[1], strict=False)): "(nested too deep to read)"} if name else {}
+    return value if isinstance(value, dict) else {}
 
 
 def is_object(data: bytes) -> bool:

@@ -4,7 +4,8 @@ PURE. https://platform.openai.com/docs/api-reference/chat-streaming. A choice gr
 in the other; the rest is the same, and so are the many servers that speak both.
 
 The end is ``data: [DONE]``. Several servers do not send it, or their proxies lose it; so an answer is also complete
-when the stream ends cleanly after each choice has had its ``finish_reason``.
+when the stream ends cleanly after each choice has had its ``finish_reason``. A ``[DONE]`` before any choice has said
+anything or given a reason ends no answer: SDKs would make an empty iteration of it, without an error.
 """
 
 from __future__ import annotations
@@ -44,7 +45,6 @@ class ChoicesScan(SseScan):
     __slots__ = ("_finished", "_seen")
 
     ordinary = msgspec.json.Decoder(_OrdinaryChunk)
-    done_ends = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,6 +57,12 @@ class ChoicesScan(SseScan):
         if self.problem is not None or self.broken:
             return False
         return self.ended or self._seen <= self._finished
+
+    def _done(self) -> None:
+        if self.content or self._finished:
+            self.ended = True
+        else:
+            self.broken = "[DONE] came before any content or finish_reason"
 
     def _note(self, kind: str, event: dict[str, Any]) -> None:  # noqa: ARG002 - chunks are all of one kind
         choices = event.get("choices")

@@ -65,11 +65,11 @@ def read_problem(status: int, headers: Headers, body: bytes) -> Problem:
         body: the response's, decoded from its content coding; may be cut.
     """
     value = _json(body[:LARGEST].decode("utf-8-sig", "replace"))
-    found = _error(value, _DEPTH) if isinstance(value, dict | list) else Problem(message=_plain(body))
+    found = _error(value, _DEPTH) if isinstance(value, dict | list | str) else Problem(message=_plain(body))
     aws = header(headers, b"x-amzn-errortype")
     return Problem(
         status=status if status >= 400 else found.status,
-        type=_clean(aws.decode("latin-1").partition(":")[0], _NAME) if aws else _clean(found.type, _NAME),
+        type=_clean(aws.decode("latin-1").partition(":")[0] if aws else found.type, _NAME),
         code=_clean(found.code, _NAME),
         message=_clean(found.message, _MESSAGE),
     )
@@ -133,7 +133,7 @@ def _flat(fields: dict[str, Any], depth: int) -> Problem:
 
 def _wrapped(text: str, depth: int) -> Problem:
     """Return what a text says: gateways put the JSON of an error into the message of their own."""
-    value = _json(text) if text.lstrip()[:1] in {"{", "["} else None
+    value = _json(text) if len(text) <= LARGEST and text.lstrip()[:1] in {"{", "["} else None
     found = _error(value, depth - 1) if isinstance(value, dict | list) else Problem()
     return found if found.message else Problem(message=text)
 
@@ -228,8 +228,12 @@ def is_error(body: dict[str, Any]) -> bool:
 
 
 def problem_of(body: dict[str, Any]) -> Problem:
-    """Return what a JSON object that reports an error says; see :func:`read_error`."""
-    return read_error(json.dumps(body).encode())
+    """Return what a JSON object that reports an error says; its status is the one that it gives.
+
+    Nothing raises, however deep it is nested: values are opened only so far.
+    """
+    found = _error(body, _DEPTH)
+    return Problem(found.status, _clean(found.type, _NAME), _clean(found.code, _NAME), _clean(found.message, _MESSAGE))
 
 
 def read_error(data: bytes) -> Problem:

@@ -61,9 +61,6 @@ class SseScan(abc.ABC):
     ordinary: ClassVar[msgspec.json.Decoder[Any]]
     """Of the type of an ordinary event."""
 
-    done_ends: ClassVar[bool] = False
-    """Whether ``data: [DONE]`` is the format's end."""
-
     def __init__(self) -> None:
         self.content = False
         self.ended = False
@@ -103,7 +100,8 @@ class SseScan(abc.ABC):
         if self._silent and (body := _json_object(rest)) is not None:
             self._refuse(body)
             return b""
-        if not rest.endswith((b"\n", b"\r")) or sse.parse(rest)[1] is None:
+        name, data = sse.parse(rest)
+        if not rest.endswith((b"\n", b"\r")) or (data is None and name != b"error"):
             return b""
         return self._take([rest + sse.blank_line_after(rest)])
 
@@ -115,6 +113,9 @@ class SseScan(abc.ABC):
             kind: its ``type``, or else its name; empty if it has neither.
             event: its JSON.
         """
+
+    def _done(self) -> None:  # noqa: B027 - nothing is what it means in most formats
+        """Take note of ``data: [DONE]``."""
 
     def _recognises(self, data: bytes) -> bool:
         """Return whether ``data``, which ends in a blank line, consists of ordinary events."""
@@ -164,8 +165,8 @@ class SseScan(abc.ABC):
             return True
         self._silent = False
         if data.startswith(b"[DONE]"):
-            self.ended = self.done_ends
-            return True
+            self._done()
+            return not self.broken
         return self._read_json(name, data)
 
     def _read_json(self, name: bytes, data: bytes) -> bool:
@@ -179,7 +180,7 @@ class SseScan(abc.ABC):
         else:
             kind = body.get("type")
             self._note(kind if isinstance(kind, str) else name.decode("utf-8", "replace"), body)
-        return self.problem is None
+        return self.problem is None and not self.broken
 
     def _drop(self, data: bytes) -> None:
         said = data[: 4 * _QUOTED].decode("utf-8", "replace")[:_QUOTED]

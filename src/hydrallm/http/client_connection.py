@@ -30,6 +30,8 @@ MAX_HEAD = 64 * 1024
 """More than any provider sends, and less than the clients of this world can read."""
 
 _INFORMATIONAL = 200
+_HIGHEST = 599
+"""There is no class of statuses beyond (RFC 9110 section 15)."""
 _SWITCHING_PROTOCOLS = 101
 
 
@@ -153,10 +155,10 @@ class ClientConnection(asyncio.Protocol):
             if size > MAX_HEAD:
                 raise _head_too_big()
         status = self._parser.get_status_code()
+        if status == _SWITCHING_PROTOCOLS or status > _HIGHEST:
+            raise RemoteProtocolError(f"the upstream's status is {status}, which nobody asked for")
         self._interim = status < _INFORMATIONAL
         if self._interim:
-            if status == _SWITCHING_PROTOCOLS:
-                raise RemoteProtocolError("the upstream switched protocols, unasked")
             return
         stream = cast("ClientStream", self._stream)
         length: int | None = None

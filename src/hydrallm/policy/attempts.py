@@ -19,9 +19,10 @@ A candidate is *retired* (no further cycle) by failures that time does not heal.
 off: the tries that its cycle left it are used before the exchange is given up.
 
 What other exchanges have met is remembered by a breaker for each candidate, and retries are paid for from one budget.
-A candidate whose breaker is open, or whose cooldown is not over, is skipped while another is left. When none is, it
-gets one try all the same: neither breaker nor budget ever denies a candidate its first try in an exchange. An exchange
-that has already been let in goes on by its plan when the breaker opens behind it.
+A candidate whose breaker is open, or whose cooldown is not over, is skipped while another is left in the cycle. When
+none is, it gets one try all the same: neither breaker nor budget ever denies a candidate its first try in an exchange,
+and only a short cooldown is waited for before it. An exchange that has already been let in goes on by its plan when the
+breaker opens behind it.
 
 The states and what ends them::
 
@@ -56,6 +57,12 @@ if TYPE_CHECKING:
 RETRY_AFTER_CAP = 120.0
 """Seconds; the longest Retry-After that a client is told."""
 
+ENOUGH = 1.0
+"""Seconds; a Retry-After shorter than that does not keep a model from being asked all the time."""
+
+STAGGER = 1.0
+"""Seconds over which those who waited for the same cooldown are spread."""
+
 
 class _Progress(msgspec.Struct):
     """What has happened to one candidate in this exchange.
@@ -67,6 +74,7 @@ class _Progress(msgspec.Struct):
         same: how often each kind has led to the same candidate in this cycle.
         began: when its current try began.
         probing: whether that is the breaker's probe.
+        hurried: whether the deadline leaves it less time than its clock.
         ready_at: when it may be tried again.
         asked_for: the end of the upstream's own Retry-After; 0 if it named none.
         retired: whether it takes no part in further cycles.
@@ -81,6 +89,7 @@ class _Progress(msgspec.Struct):
     same: dict[Kind, int] = {}
     began: float = 0.0
     probing: bool = False
+    hurried: bool = False
     ready_at: float = 0.0
     asked_for: float = 0.0
     retired: bool = False
@@ -190,10 +199,11 @@ class Attempts:
         """Tell the breaker."""
         rule = self._plan.rules[event.kind]
         progress = self._progress[self._candidate]
-        speaks = rule.counts and not event.personal
+        hurried = event.kind is Kind.SLOW_START and progress.hurried
+        speaks = rule.counts and not (event.personal or hurried)
         if event.retry_after is not None and speaks:
             progress.breaker.cool(event.at + event.retry_after, event.kind)
-            speaks = progress.probing or not rule.cools
+            speaks = progress.probing or not rule.cools or event.retry_after < ENOUGH
         if not speaks:
             self._release(event.at)
         elif progress.probing or rule.opens or self._delivered or not progress.counted:
@@ -229,6 +239,7 @@ class Attempts:
         progress.let_in = progress.let_in or progress.probing or progress.breaker.state is State.CLOSED
         clocks = self._plan.candidates[self._candidate].clocks
         limit = clocks.first_token if self._stream else clocks.total
+        progress.hurried = self._deadline < at + limit
         return Try(self._number, self._candidate, min(at + limit, self._deadline))
 
     def _stays(self, event: AttemptFailed) -> bool:
@@ -259,7 +270,8 @@ class Attempts:
             if ready_at >= self._deadline:
                 late = True  # it would be tried, were the deadline later
             elif self._pays(self._progress[candidate], at):
-                return self._go(candidate, at, ready_at)
+                until = ready_at + self._stagger(candidate, ready_at - at)
+                return self._go(candidate, at, until if until < self._deadline else ready_at)
         return self._give_up(at, spent=not (late or self._denied))
 
     def _onward(self, at: float) -> Iterator[int]:
@@ -270,6 +282,7 @@ class Attempts:
             prompt = not self._asks_too_much(progress[candidate], at) and self._welcome(candidate, at)
             if prompt and self._has_tries(candidate) and not progress[candidate].retired:
                 yield candidate
+        yield from [c for c in everyone if not progress[c].tries and self._ready_at(c, at) <= at]
         returning = [candidate for candidate in everyone if not progress[candidate].retired]
         if self._number and self._cycle < self._plan.max_cycles and (returning := self._permitted(returning)):
             self._begin_cycle(at)
@@ -323,12 +336,19 @@ class Attempts:
         return permitted
 
     def _ready_at(self, candidate: int, at: float) -> float:
-        """Return when a candidate may be tried: a cooldown is waited for, unless it leaves no time to try at all."""
+        """Return when a candidate may be tried.
+
+        What others were told (the cooldown) is waited for if that is not long; else one try is as good as an answer.
+        """
         progress = self._progress[candidate]
         cools_until = progress.breaker.cools_until
-        if progress.tries or not at < cools_until < self._deadline:
+        if progress.tries or not at < cools_until <= min(at + self._plan.max_wait, self._deadline):
             return progress.ready_at
         return cools_until
+
+    def _stagger(self, candidate: int, wait: float) -> float:
+        """Return how much longer a cooldown is waited for, so that not all who wait for it come at the same moment."""
+        return self._chance() * min(wait, STAGGER) if wait > 0.0 and not self._progress[candidate].tries else 0.0
 
     def _pays(self, progress: _Progress, at: float) -> bool:
         """Return whether a try may be made for all the budget cares; the first one costs nothing."""

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from hydrallm.policy import wording
-from hydrallm.policy.kinds import Kind
+from hydrallm.policy.kinds import RULES, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +39,9 @@ _BLUNT = frozenset({0, 400, 422, 500, 502})
 """Statuses that may stand for anything (0: none was said), so that a name that others say by their status counts."""
 
 _NAME_ORDER = tuple(dict.fromkeys(wording.TELLING.values())) + tuple(dict.fromkeys(wording.COMMON.values()))
+_AGAINST_MODEL = frozenset(kind for kind, rule in RULES.items() if rule.counts) | {Kind.UNAUTHORIZED}
+"""Kinds that speak against the model, not against one request. A refusal of our own credential is such, too."""
+
 _SPEAKS_OF_MODEL = re.compile(r"\b(?:model|deployment|inference profile)s?\b", re.IGNORECASE)
 _STATUS_NAME = re.compile(r"[45][0-9]{2}")
 
@@ -63,11 +66,13 @@ def classify(status: int, names: tuple[str, ...], message: str, *, own_credentia
     inside = status < 300
     told = next((int(name) for name in names if _STATUS_NAME.fullmatch(name)), 0) if inside else status
     bare = [wording.bare(name) for name in names]
+    start = message[: wording.START]
+    sure = "" if _blames_request(bare, start) else wording.unquoted(start)
     kind = (
         _named(bare, wording.TELLING)
-        or _worded(message[: wording.START], told)
+        or _worded(start, sure, told)
         or (_named(bare, wording.COMMON) if told in _BLUNT else None)
-        or _by_status(told, bare, message[: wording.START])
+        or _by_status(told, bare, sure)
     )
     if kind is Kind.UNAUTHORIZED and own_credential:
         return Kind.MISCONFIGURED
@@ -82,22 +87,36 @@ def _named(bare: list[str], table: Mapping[str, Kind]) -> Kind | None:
     return min(said, key=_NAME_ORDER.index) if said else None
 
 
-def _worded(start: str, status: int) -> Kind | None:
+def _blames_request(bare: list[str], start: str) -> bool:
+    """Return whether an error says that the request itself is at fault."""
+    return not wording.REQUEST_NAMES.isdisjoint(bare) or wording.REQUEST_WORDINGS.search(start) is not None
+
+
+def _worded(start: str, sure: str, status: int) -> Kind | None:
+    """Return the kind that the wording tells.
+
+    Args:
+        start: of the message.
+        sure: what of that no client can have written.
+        status: the response's, or the error's own; 0: any.
+    """
     for row in wording.WORDINGS:
-        if (status in row.statuses or not status) and row.pattern.search(start):
+        if status and status not in row.statuses:
+            continue
+        if row.pattern.search(sure if row.kind in _AGAINST_MODEL else start):
             return row.kind
     return None
 
 
-def _by_status(status: int, bare: list[str], start: str) -> Kind | None:
+def _by_status(status: int, bare: list[str], sure: str) -> Kind | None:
     if status == 0:
         return None
     if status == 404:
-        return _not_found(bare, start)
+        return _not_found(bare, sure)
     return _STATUSES.get(status) or (Kind.SERVER if status >= 500 else Kind.CLIENT_ERROR)
 
 
-def _not_found(bare: list[str], start: str) -> Kind:
+def _not_found(bare: list[str], sure: str) -> Kind:
     """Return what a 404 means: the model is unknown there if it speaks of one, else the path is."""
-    spoken_of = any("model" in name for name in bare) or _SPEAKS_OF_MODEL.search(start)
+    spoken_of = any("model" in name for name in bare) or _SPEAKS_OF_MODEL.search(sure)
     return Kind.MISCONFIGURED if spoken_of else Kind.UNSUPPORTED

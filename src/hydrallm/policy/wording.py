@@ -10,7 +10,10 @@ that no status says; ``COMMON`` names repeat what a status says as well, and cou
 
 *Wordings* are for what some APIs say in prose only. A row holds for the statuses with which it was seen: a false alarm
 is worse than a miss (a bad parameter taken for an empty account keeps a model out for minutes), so patterns are whole
-phrases and not words, and only the start of a message is searched: further on, a message quotes the request.
+phrases and not words, and only the start of a message is searched: further on, a message quotes the request. It may
+quote it from the first word on, the names of parameters, roles and tools. So where a kind speaks against the model, and
+with that against all clients, its wordings are searched only in what no client can have written: see :func:`unquoted`
+and :data:`REQUEST_NAMES`. The other kinds concern one request, which may say of itself what it likes.
 
 What is left out, and why: bare numbers that several providers use for different things (1300 is a policy at Z.ai and a
 rate limit at Mistral; 1000 to 1004 come with a 401 anyway); ``invalid_request_error``, ``not_found_error`` and the
@@ -81,7 +84,7 @@ TELLING_ROWS: tuple[tuple[Kind, str, str], ...] = (
     (Kind.MISCONFIGURED, "model_not_found model_not_available", "OpenAI, 404; Together, 404; one-api, 503"),
     (Kind.MISCONFIGURED, "model_decommissioned model_terms_required", "Groq: 400, a model retired or not accepted"),
     (Kind.MISCONFIGURED, "invalid_model", "Mistral: 400; Perplexity: 400"),
-    (Kind.MISCONFIGURED, "DeploymentNotFound OperationNotSupported", "Azure OpenAI: 404; 400, a model of another kind"),
+    (Kind.MISCONFIGURED, "DeploymentNotFound", "Azure OpenAI: 404"),
     (Kind.MISCONFIGURED, "ResourceNotFoundException", "Bedrock runtime: service model, 404"),
     (Kind.MISCONFIGURED, "1211 1311", "Z.ai: error codes, 400; a model that is not in the plan, 429"),
     (Kind.OVERLOADED, "overloaded_error", "Anthropic: errors, 529, and inside streams"),
@@ -95,6 +98,7 @@ TELLING_ROWS: tuple[tuple[Kind, str, str], ...] = (
     (Kind.OVERLOADED, "UNAVAILABLE", "Gemini: troubleshooting, 503"),
     (Kind.OVERLOADED, "1305", "Z.ai: error codes, 429"),
     (Kind.UNAUTHORIZED, "1112 1121", "Z.ai: error codes, 429, the account is locked"),
+    (Kind.UNSUPPORTED, "OperationNotSupported", "Azure OpenAI: 400, an operation that is not for this kind of model"),
 )
 
 COMMON_ROWS: tuple[tuple[Kind, str, str], ...] = (
@@ -128,8 +132,45 @@ COMMON_ROWS: tuple[tuple[Kind, str, str], ...] = (
 TELLING: Mapping[str, Kind] = _names(TELLING_ROWS)
 COMMON: Mapping[str, Kind] = _names(COMMON_ROWS)
 
+REQUEST_NAMES: frozenset[str] = frozenset(
+    map(
+        bare,
+        [
+            *("unknown_parameter", "unsupported_parameter", "missing_required_parameter"),
+            *("invalid_function_parameters", "invalid_value", "unsupported_value", "invalid_type", "invalid_json"),
+            *("string_above_max_length", "string_below_min_length", "array_above_max_length", "array_below_min_length"),
+            *("integer_above_max_value", "integer_below_min_value", "decimal_above_max_value"),
+            *("decimal_below_min_value", "empty_string", "empty_array"),
+        ],
+    )
+)
+"""What OpenAI and those who follow it call a fault of the request; such an error says nothing against the model."""
+
+REQUEST_WORDINGS = re.compile(
+    r"(unknown|unrecognized|unsupported|unexpected|invalid|missing) (required )?(request )?"
+    r"(parameter|argument|field|role)"
+    r"|extra (inputs|fields|keys?) (are )?not permitted|extraneous key|additional properties are not",
+    re.IGNORECASE,
+)
+"""The same in prose: OpenAI's older form, Cohere; Anthropic, vLLM and all that use pydantic; Bedrock. These give the
+name of a parameter without quotes."""
+
 START = 512
 """Characters of a message that are searched."""
+
+_QUOTED = re.compile(r"""(?<!\w)(['"`\u201c])(?:.*(?:\1|\u201d)(?!\w)|.*)""", re.DOTALL)
+_PATH = re.compile(r"(?<![^\s,;])(?![(\[]?models/)[^\s,;/]*/[^\s,;]*")
+
+
+def unquoted(start: str) -> str:
+    """Return the start of a message without what it quotes, and without paths and URLs.
+
+    A quotation goes from the first quotation mark to the last of its kind, as what a client has called something may
+    have quotation marks in it; one that is cut goes to the end. What stands in its place still reads as a name.
+    Gemini's names of models (``models/...``) look like paths and stay.
+    """
+    return _PATH.sub("_", _QUOTED.sub("'_'", start))
+
 
 _MONEY = frozenset({400, 403, 429})
 _POLICY = frozenset({400, 403, 422})
@@ -223,8 +264,9 @@ _WORDINGS: tuple[tuple[Kind, frozenset[int], str, str], ...] = (
     (Kind.MISCONFIGURED, _MODEL, r"no endpoints found (for|matching)", "OpenRouter, 404"),
     (Kind.MISCONFIGURED, _MODEL, r"model identifier is invalid", "Bedrock, 400"),
     (Kind.MISCONFIGURED, _MODEL, r"on-demand throughput", "Bedrock, 400: ask for an inference profile"),
-    (Kind.MISCONFIGURED, _MODEL, r"doesn.t support the model that you provided", "Bedrock, 400"),
     (Kind.MISCONFIGURED, _MODEL, r"no models? loaded", "LM Studio, 400 and 404"),
+    (Kind.UNSUPPORTED, _MODEL, r"doesn.t support the model that you provided", "Bedrock, 400: another operation does"),
+    (Kind.UNSUPPORTED, _MODEL, r"\bsupported in (the )?/?v1/", "OpenAI, 404: a model for another path"),
     (Kind.UNAUTHORIZED, _BAD, r"API key (not valid|not found|expired)", "Gemini: 400 as INVALID_ARGUMENT"),
     (Kind.UNAUTHORIZED, _BAD, r"incorrect API key provided", "xAI, 400"),
     (Kind.UNAUTHORIZED, _BAD, r"user location is not supported", "Gemini: 400 as FAILED_PRECONDITION"),

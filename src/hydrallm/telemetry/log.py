@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hydrallm.message import Request
     from hydrallm.telemetry.masking import Mask
-    from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord, ModelChange
+    from hydrallm.telemetry.records import AttemptRecord, CredentialChange, ExchangeRecord, ModelChange
     from hydrallm.telemetry.writer import Stream
 
 GATHER = 0.05
@@ -79,7 +79,7 @@ class Log:
         self._level = level
         self._json = style == "json" or (style == "auto" and not terminal)
         self._colour = terminal and not os.environ.get("NO_COLOR")
-        self._mask = mask
+        self.mask = mask
         self.wants_bodies = wants_bodies
         self._now = now
         self._lines: list[str] = []
@@ -152,6 +152,7 @@ class Log:
             endpoint=last.endpoint if last else "",
             model=last.model if last else "",
             requested=exchange.requested,
+            chain=exchange.chain,
             attempts=len(exchange.attempts),
             first_byte=_seconds(exchange.first_byte),
             seconds=_seconds(exchange.seconds),
@@ -173,6 +174,22 @@ class Log:
             retry_in=_seconds(change.retry_in),
         )
 
+    def credential_changed(self, change: CredentialChange) -> None:
+        """Write that refreshed credentials have come, or have begun to fail to."""
+        if not change.failure:
+            level, message = Level.INFO, "AWS credentials have come"
+        elif change.source:
+            level, message = Level.WARN, f"AWS credentials cannot be refreshed, the old ones are used: {change.failure}"
+        else:
+            level, message = Level.ERROR, f"no AWS credentials: {change.failure}"
+        self.write(
+            level,
+            message,
+            endpoints=", ".join(change.endpoints),
+            source=change.source,
+            expires_in=None if change.expires_in is None else round(change.expires_in),
+        )
+
     def fault(self, text: str) -> None:
         """Write a fault of our own."""
         self.write(Level.ERROR, "a fault in HydraLLM itself; please report it", traceback=text)
@@ -185,7 +202,7 @@ class Log:
         lines, self._lines = self._lines, []
         if lines:
             try:
-                self._stream.write(self._mask("".join(lines)))
+                self._stream.write(self.mask("".join(lines)))
                 self._stream.flush()
             except (OSError, ValueError):
                 return  # nobody reads stderr any more; traffic goes on

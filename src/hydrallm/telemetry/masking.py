@@ -8,6 +8,7 @@ because providers quote the client's key in their errors ("Incorrect API key pro
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
     (("credential=",), re.compile(r"(?<=Credential=)[^,\s]+")),
     (("signature=",), re.compile(r"(?<=Signature=)[0-9a-fA-F]{16,}")),
 )
-_MIN_LENGTH = 4
+MIN_LENGTH = 4
+
+_GENERATIONS = 2
+"""Of secrets that are refreshed: the new ones, and those that requests under way were signed with."""
 
 # These look the same everywhere (RFC 3986 section 2.3, and JSON); what has no others is the usual key, and found fast.
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")
@@ -47,7 +51,23 @@ class Mask:
     """
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
-        known = {text for secret in secrets if len(text := secret.reveal()) >= _MIN_LENGTH}
+        self._lasting = tuple(secrets)
+        self._learnt: dict[str, deque[tuple[Secret, ...]]] = {}
+        self._compile()
+
+    def learn(self, owner: str, secrets: Iterable[Secret]) -> None:
+        """Hide what has come since the config was read. What an owner had before the last time is forgotten.
+
+        Args:
+            owner: whose secrets they are.
+            secrets: all that it has now.
+        """
+        self._learnt.setdefault(owner, deque(maxlen=_GENERATIONS)).append(tuple(secrets))
+        self._compile()
+
+    def _compile(self) -> None:
+        learnt = [secret for held in self._learnt.values() for generation in held for secret in generation]
+        known = {text for secret in (*self._lasting, *learnt) if len(text := secret.reveal()) >= MIN_LENGTH}
         ordered = sorted(known, key=len, reverse=True)  # a secret may be part of another
         self._plain = [text for text in ordered if _UNRESERVED.fullmatch(text)]
         self._written = [re.compile(_written(text)) for text in ordered if not _UNRESERVED.fullmatch(text)]

@@ -54,6 +54,7 @@ class ExchangeRecord(msgspec.Struct):
         path: the client's, without the query, which may hold keys; likewise.
         wire_format: of a generation request; empty for a relayed one.
         requested: the model the client named; empty if it named none.
+        chain: the chain that this selected; empty for the default one.
         stream: whether the client asked for a stream.
         status: what the client was sent; 499 if it left before.
         outcome: ``answered``; ``refused`` (by this proxy); the kind of the failure that the client was shown; ``cut``
@@ -73,6 +74,7 @@ class ExchangeRecord(msgspec.Struct):
     path: str
     wire_format: str = ""
     requested: str = ""
+    chain: str = ""
     stream: bool = False
     status: int = 0
     outcome: str = "answered"
@@ -103,6 +105,22 @@ class ModelChange(msgspec.Struct, frozen=True):
     retry_in: float = 0.0
 
 
+class CredentialChange(msgspec.Struct, frozen=True):
+    """Credentials that are refreshed have come, or have failed to come.
+
+    Attributes:
+        endpoints: who is shown them; their names in the config.
+        failure: why none have come; empty if they have.
+        source: where those came from that are used now; empty if there are none.
+        expires_in: seconds for which those are still good; None if nothing says so.
+    """
+
+    endpoints: tuple[str, ...]
+    failure: str = ""
+    source: str = ""
+    expires_in: float | None = None
+
+
 class Sink(Protocol):
     """Something that wants to know. Called on the event loop: it must be quick and must not raise."""
 
@@ -125,6 +143,9 @@ class Sink(Protocol):
 
     def model_changed(self, change: ModelChange) -> None:
         """Take note that a model's breaker has changed its state."""
+
+    def credential_changed(self, change: CredentialChange) -> None:
+        """Take note that refreshed credentials have come, or have begun to fail to."""
 
     def fault(self, text: str) -> None:
         """Take note of a fault of our own: a traceback."""

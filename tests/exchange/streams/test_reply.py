@@ -91,11 +91,15 @@ async def test_behind_the_head_another_model_is_asked_and_nothing_of_the_first_i
 @pytest.mark.parametrize(
     ("failure", "outcome", "message"),
     [
-        (None, "cut", "every model failed (1 attempts): e1/m1 cut"),
+        (None, "cut", "every model failed (1 attempt): e1/m1 cut"),
         (Fail(status=503, message="too busy"), "overloaded", "too busy"),
         (Fail(status=400, message="your fault"), "client_error", "your fault"),
         (StreamError(cause="overloaded", message="The model is overloaded."), "overloaded", "The model is overloaded."),
-        (Raw(data="HTTP/1.1 302 Found\r\nlocation: /\r\ncontent-length: 4\r\n\r\nmove"), "bad_answer", "every model"),
+        (
+            Raw(data="HTTP/1.1 302 Found\r\nlocation: /\r\ncontent-length: 4\r\n\r\nmove"),
+            "misconfigured",
+            "every model",
+        ),
     ],
     ids=["cut", "an error that is shown", "an error that is returned", "an error event", "a redirect"],
 )
