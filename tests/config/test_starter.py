@@ -37,7 +37,7 @@ def test_a_config_of_the_keys_that_are_there(environ: dict[str, str], endpoints:
     assert list(settings.endpoints) == endpoints
     assert list(dict.fromkeys(model.endpoint for model in settings.models)) == endpoints
     assert {warning.key for warning in settings.warnings} <= {"models"}  # a mix of API types
-    assert {model.candidate.clocks.total for model in settings.models} == {600.0}
+    assert {model.candidate.clocks.total for model in settings.models} == {300.0}
 
 
 @pytest.mark.parametrize("environ", [{}, {"OPENAI_API_KEY": ""}, {"AWS_ACCESS_KEY_ID": "half"}, {"OTHER_KEY": "x"}])

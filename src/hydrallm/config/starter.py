@@ -103,6 +103,12 @@ PROVIDERS = (
 )
 
 
+_RETRY = """\
+[retry]
+default_timeout = "5m"      # of one non-streaming attempt; half of the deadline, so that another may follow
+exponential_backoff = true  # or all attempts are over in seconds, and an outage is not"""
+
+
 def compose(environ: Mapping[str, str]) -> str | None:
     """Return a config with every provider whose key is in ``environ``, or None if there is none."""
     found: dict[str, Provider] = {}
@@ -115,7 +121,7 @@ def compose(environ: Mapping[str, str]) -> str | None:
     variables = dict.fromkeys(name for provider in found.values() for name in provider.variables)
     parts = [
         f"# Composed by `hydrallm init` from {', '.join(variables)}",
-        '[retry]\ndefault_timeout = "10m"  # of one non-streaming attempt',
+        _RETRY,
     ]
     parts += [_endpoint(provider, region) for provider in found.values()]
     parts.append("# Tried in this order; a request is served by the models of its own type.")

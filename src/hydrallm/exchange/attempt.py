@@ -201,13 +201,11 @@ class Attempt:
         return self._failed(Kind.BAD_ANSWER, f"an answer in the coding {shown!r}, though identity was asked for")
 
     async def _hold_relayed(self, answer: Answer) -> ContentSeen | AttemptFailed:
-        """Hold what is passed on as it is: relayed, redirected, or neither JSON nor a stream."""
+        """Hold what is passed on as it is: relayed, or asked for as an answer but no text (a picture, sound)."""
         if answer.is_json:
             self._held = await answer.gather(HOLD_LIMIT)
         elif self._job.generation or answer.upstream.complete:
             self._held = await answer.chunk()
-        if self._reply.opened:
-            return self._failed(Kind.BAD_ANSWER, "what came is no stream, and the client has been promised one")
         success = self.record.status < 300
         if success and answer.upstream.to_eof and answer.is_cut_json(self._held):
             return self._failed(Kind.BAD_ANSWER, "the answer's JSON is cut")
@@ -321,13 +319,17 @@ class Attempt:
                 if not lingers:
                     lingers = True
                     self._linger(answer)
-            elif scan.problem is not None:
-                return self._failed(self._name(scan.problem, Kind.CUT), scan.problem.code or scan.problem.type)
-            elif scan.broken:
-                return self._failed(Kind.CUT, scan.broken)
+            elif scan.problem is not None or scan.broken:
+                return self._broken_off(scan)
         if last := scan.finish():
             request.write(last)
-        return None if scan.ended or scan.complete else self._failed(Kind.CUT, _UNENDED)
+        return None if scan.ended or scan.complete else self._broken_off(scan)
+
+    def _broken_off(self, scan: Scan) -> AttemptFailed:
+        """Name what ended a stream before its end."""
+        if scan.problem is not None:
+            return self._failed(self._name(scan.problem, Kind.CUT), scan.problem.code or scan.problem.type)
+        return self._failed(Kind.CUT, scan.broken or _UNENDED)
 
     def _linger(self, answer: Answer) -> None:
         """Wait no longer than that for the end of the body."""

@@ -146,6 +146,21 @@ async def test_a_last_event_that_lacks_only_its_blank_line_gets_it(
     assert (await gateway.journal.ended()).outcome == "answered"
 
 
+async def test_a_last_error_that_lacks_only_its_blank_line_is_one_too(chat: Api, by_hand: Lead, serve: Serve) -> None:
+    upstream = await by_hand()
+    gateway = await serve({"url": upstream.url})
+    gateway.client.send("POST", chat.target, chat.body, {})
+    call = await upstream.call()
+    call.begin(chat, *chat.events()[:3])
+    head = await asyncio.wait_for(gateway.client.head(), 10)
+    call.end(b'data: {"error": {"message": "Too much to do.", "type": "overloaded_error"}}\n')
+    reply = await asyncio.wait_for(gateway.client.rest(*head), 10)
+    before, error = chat.parted(reply.body)
+    assert (before, error["message"]) == (b"".join(chat.events()[:3]), "Too much to do.")
+    assert not reply.complete
+    assert (await gateway.journal.ended()).outcome == Kind.OVERLOADED
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_a_body_that_does_not_end_is_not_waited_for_long(
     at_once: bool,
