@@ -296,6 +296,17 @@ async def test_a_compressed_error_is_decoded(provide: Provide, serve: Serve) -> 
     assert (await gateway.journal.ended()).attempts[0].body == "on fire"
 
 
+async def test_the_time_that_a_client_takes_for_its_body_is_not_the_deadlines(provide: Provide, serve: Serve) -> None:
+    gateway = await serve(await provide(Cut()), deadline="300ms")
+    body = b'{"model": "m", "messages": []}'
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n"
+    gateway.client.writer.write(head.encode() + body[:9])
+    await asyncio.sleep(0.4)
+    gateway.client.writer.write(body[9:])
+    reply = await gateway.client.reply()
+    assert reply.json["error"]["message"].startswith("every model failed (1 attempt): e1/m1 cut")
+
+
 async def test_a_web_page_is_not_the_error_that_is_shown(provide: Provide, serve: Serve) -> None:
     page = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
     first, second = await provide(Fail(status=502, body=page)), await provide(Fail(status=502, body=page))

@@ -6,12 +6,12 @@ and compresses all the same, or something between us and it does.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hydrallm.errors import RemoteProtocolError
+from hydrallm.formats.json_value import is_json
 from hydrallm.http.decoding import Decoder, DecodingError, decoder
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Answer:
         try:
             msgspec.json.decode(body, type=msgspec.Raw)
         except (msgspec.DecodeError, RecursionError):
-            return not _parses(body)
+            return not is_json(body)
         return False
 
     def chunk(self) -> Coroutine[Any, Any, bytes]:
@@ -124,14 +124,3 @@ class Answer:
     def close(self) -> None:
         """Let go of it, complete or not."""
         self.upstream.close()
-
-
-def _parses(body: bytes) -> bool:
-    """Return whether ``body`` is JSON for a parser that minds less: NaN, lone surrogates and a byte order mark pass."""
-    try:
-        json.loads(body)
-    except RecursionError:
-        return True  # too deep to tell
-    except ValueError:
-        return False
-    return True

@@ -42,6 +42,7 @@ class Exchange:
 
     __slots__ = (
         "_attempt",
+        "_began",
         "_errors",
         "_format",
         "_gateway",
@@ -66,13 +67,14 @@ class Exchange:
         self._attempt: Attempt | None = None
         self._errors: dict[int, ErrorAnswer] = {}
         self._waited = 0.0
+        self._began = gateway.loop.time()
 
     async def run(self) -> None:
         """Do the job: answer the request, one way or the other."""
         job = self._job
         policy = Attempts(job.plan, self._gateway.sources.chance, job.breakers, self._gateway.budget)
         retrying = header(self._request.headers, b"x-stainless-retry-count") not in {None, b"", b"0"}
-        command = policy.step(Started(self._loop.time(), job.stream, retrying))
+        command = policy.step(Started(self._began, job.stream, retrying))
         try:
             while True:
                 match command:
@@ -164,7 +166,7 @@ class Exchange:
             response = Response(response.status, kept + retry_headers(command), response.body)
             self._show(shown, response, command.kind)
             return
-        seconds = self._loop.time() - self._record.began
+        seconds = self._loop.time() - self._began
         own = verdict(command, self._job.plan, seconds, self._record.attempts)
         self._record.detail = own.message
         self._commit()

@@ -61,7 +61,7 @@ def verdict(command: GiveUp, plan: Plan, seconds: float, attempts: list[AttemptR
     Args:
         command: the policy's.
         plan: of the exchange.
-        seconds: how long it took.
+        seconds: how long it took, from the request's last byte.
         attempts: all that were made.
     """
     if seconds >= plan.deadline:

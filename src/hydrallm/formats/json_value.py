@@ -43,6 +43,17 @@ def read_json(data: bytes) -> object:
         return json.loads(data, parse_int=_integer)
 
 
+def is_json(data: bytes) -> bool:
+    """Return whether ``data`` is JSON, or nested too deep to tell."""
+    try:
+        read_json(data)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return True
+
+
 def read_shallow(data: bytes) -> dict[str, object]:
     """Return the members of a JSON object that is nested too deep for :func:`read_json`; the work is bounded.
 
