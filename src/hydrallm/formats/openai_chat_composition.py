@@ -1,0 +1,213 @@
+"""A request as Chat Completions has it.
+
+PURE. https://platform.openai.com/docs/api-reference/chat/create. What is composed has to be taken by OpenAI and by the
+many servers that are compatible with what OpenAI's API once was. So, where there are two ways to say the same, it is
+said in the older and plainer one:
+
+* texts without anything between them are one text, for several servers take nothing but that;
+* instructions are one ``system`` message, at the beginning;
+* the only tools that may be called are the only ones that are sent;
+* what is the default is not said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from hydrallm.formats.canonical import Choice, Composed, ToolResult, ToolUse, UnservedError
+from hydrallm.formats.openai_chat_conversation import NAME_CHARACTERS, NAME_LENGTH, Conversation, Record
+from hydrallm.formats.openai_chat_request import NAME
+from hydrallm.formats.renaming import Renaming
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hydrallm.formats.canonical import JsonOutput, Message, Request, Target, Tool
+
+_STOPS = 4
+_TEMPERATURE = 2.0
+_USER = 64  # characters, beyond which OpenAI answers 400
+
+_TIERS = {
+    "default": "default",
+    "standard_only": "default",
+    "flex": "flex",
+    "scale": "scale",
+    "priority": "priority",
+    "fast": "fast",
+}
+"""Service tiers, by the words of all formats. ``auto`` is the default of all."""
+
+_EFFORTS = ((4096, "low"), (16384, "medium"))
+"""The effort that a budget of so many tokens is; anything more is ``high``."""
+
+
+def compose(request: Request, target: Target) -> Composed:
+    """Return ``request`` as a chat request for ``target``; see :class:`~hydrallm.formats.codec.Codec`."""
+    return _Composition(request, target).composed()
+
+
+class _Composition:
+    """A request as it is composed."""
+
+    def __init__(self, request: Request, target: Target) -> None:
+        self._request = request
+        self._target = target
+        self._facts = target.facts
+        self._record = Record(request)
+
+    def composed(self) -> Composed:
+        request, record = self._request, self._record
+        body: dict[str, Any] = {
+            "model": self._target.model,
+            "messages": Conversation(self._record, request, self._facts).messages(),
+        }
+        if request.stream:
+            # The usage is always wanted, for the record; a client that did not ask for it is not told.
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        body |= self._tools() | self._sampling() | self._limits() | self._reasoning() | self._identity()
+        if request.output is not None:
+            body["response_format"] = self._response_format(request.output)
+        if request.format == NAME:
+            body |= request.extra
+        else:
+            record.dropped.update(dict.fromkeys(request.extra))
+        if record.reasons:
+            raise UnservedError(tuple(record.reasons))
+        try:
+            encoded = msgspec.json.encode(body)
+        except UnicodeEncodeError:
+            raise UnservedError(("it has half of a surrogate pair, which no JSON can say",)) from None
+        return Composed(encoded, tuple(record.dropped), record.names.changed, record.ids.changed)
+
+    def _tools(self) -> dict[str, Any]:
+        request, choice = self._request, self._request.tool_choice
+        if not self._facts.tools and (request.tools or _has_tools(request.messages)):
+            self._record.refuse("the model takes no tools")
+        allowed = choice.allowed if choice is not None else ()
+        tools = [self._tool(tool) for tool in request.tools if not allowed or tool.name in allowed]
+        if not tools:
+            return {}
+        body: dict[str, Any] = {"tools": tools}
+        if choice is not None:
+            body["tool_choice"] = self._choice(choice.choice, choice.name)
+        if request.parallel is False:
+            body["parallel_tool_calls"] = False
+        return body
+
+    def _tool(self, tool: Tool) -> dict[str, Any]:
+        self._record.mark(tool)
+        said: dict[str, Any] = {"name": self._record.names.of(tool.name)}
+        if tool.description is not None:
+            said["description"] = tool.description
+        if tool.custom:
+            return {"type": "custom", "custom": said | ({"format": tool.schema} if tool.schema is not None else {})}
+        if tool.schema is not None:
+            said["parameters"] = tool.schema
+        if tool.strict is not None:
+            said["strict"] = tool.strict
+        return {"type": "function", "function": said}
+
+    def _choice(self, choice: Choice, name: str) -> str | dict[str, Any]:
+        if choice in {Choice.REQUIRED, Choice.TOOL} and not self._facts.forced_tool:
+            self._record.refuse("the model refuses to be forced to call a tool")
+        if choice is not Choice.TOOL:
+            return choice.value
+        custom = any(tool.custom and tool.name == name for tool in self._request.tools)
+        kind = "custom" if custom else "function"
+        return {"type": kind, kind: {"name": self._record.names.of(name)}}
+
+    def _sampling(self) -> dict[str, Any]:
+        request = self._request
+        wanted = {
+            "temperature": None if request.temperature is None else min(request.temperature, _TEMPERATURE),
+            "top_p": request.top_p,
+            "frequency_penalty": request.frequency_penalty,
+            "presence_penalty": request.presence_penalty,
+        }
+        said = {name: value for name, value in wanted.items() if value is not None}
+        if not self._facts.sampling:
+            for name in said:
+                self._record.drop(name)
+            said = {}
+        if request.top_k is not None:
+            self._record.drop("top_k")
+        return said | ({"seed": request.seed} if request.seed is not None else {})
+
+    def _limits(self) -> dict[str, Any]:
+        request, facts = self._request, self._facts
+        body: dict[str, Any] = {}
+        if (most := request.max_tokens) is not None:
+            # Models with an effort are OpenAI's newer ones and refuse the older name; other servers may know no other.
+            name = "max_completion_tokens" if facts.effort else "max_tokens"
+            body[name] = most if facts.max_output is None else min(most, facts.max_output)
+        if stop := [text for text in request.stop if text]:
+            body["stop"] = stop
+        if len(stop) > _STOPS:
+            self._record.refuse(f"{len(stop)} stop sequences: chat takes {_STOPS}")
+        return body
+
+    def _reasoning(self) -> dict[str, Any]:
+        body: dict[str, Any] = {}
+        if verbosity := self._request.verbosity:
+            if self._facts.effort:
+                body["verbosity"] = verbosity
+            else:
+                self._record.drop("verbosity")
+        if (reasoning := self._request.reasoning) is None:
+            return body
+        for field in ("summary", "display"):
+            if getattr(reasoning, field):
+                self._record.drop(field)
+        off = reasoning.enabled is False or reasoning.effort == "none"
+        field = "effort" if reasoning.effort else "budget"
+        effort = "none" if off else reasoning.effort or _effort(reasoning.budget)
+        if self._facts.effort and not (off and self._facts.thinks_always):
+            return body | ({"reasoning_effort": effort} if effort else {})
+        # A model without an effort is not told not to think: it does as it does.
+        if effort and (not off or self._facts.thinks_always):
+            self._record.drop(field)
+        return body
+
+    def _identity(self) -> dict[str, Any]:
+        request = self._request
+        body: dict[str, Any] = {}
+        if request.user:
+            # Claude Code's is longer than OpenAI takes. It is to be the same from time to time, and no more.
+            long = len(request.user) > _USER
+            body["user"] = hashlib.sha256(request.user.encode("utf-8", "replace")).hexdigest() if long else request.user
+        if request.cache_key:
+            body["prompt_cache_key"] = request.cache_key
+        if request.metadata:
+            self._record.drop("metadata")  # OpenAI refuses it of an answer that is not stored
+        if tier := _TIERS.get(request.tier):
+            body["service_tier"] = tier
+        elif request.tier not in {"", "auto"}:
+            self._record.drop("tier")
+        return body
+
+    def _response_format(self, output: JsonOutput) -> dict[str, Any]:
+        if output.schema is None:
+            return {"type": "json_object"}
+        said: dict[str, Any] = {
+            "name": Renaming(NAME_CHARACTERS, NAME_LENGTH).of(output.name or "answer"),
+            "schema": output.schema,
+        }
+        if output.description is not None:
+            said["description"] = output.description
+        if output.strict is not None:
+            said["strict"] = output.strict
+        return {"type": "json_schema", "json_schema": said}
+
+
+def _effort(budget: int | None) -> str:
+    if budget is None:
+        return ""
+    return next((effort for most, effort in _EFFORTS if budget <= most), "high")
+
+
+def _has_tools(messages: Iterable[Message]) -> bool:
+    return any(isinstance(part, ToolUse | ToolResult) for said in messages for part in said.parts)

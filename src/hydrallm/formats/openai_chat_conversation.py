@@ -1,0 +1,271 @@
+"""A conversation as the messages of Chat Completions.
+
+PURE. Chat has no place for two things that a tool's result may have: that the tool failed is said in words, and its
+images and files follow in a message of the user, for a message of a tool is text. All results of a turn come right
+after the calls, and all that a model says in a turn is one message, for all its calls have to be in it.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from hydrallm.formats.canonical import (
+    Document,
+    Facts,
+    Image,
+    Message,
+    Part,
+    Request,
+    Role,
+    Text,
+    Thinking,
+    Tool,
+    ToolResult,
+    ToolUse,
+)
+from hydrallm.formats.data_url import data_url, image_type
+from hydrallm.formats.renaming import Renaming
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NAME_CHARACTERS = "a-zA-Z0-9_-"
+NAME_LENGTH = 64
+"""What OpenAI takes as the name of a tool or a schema; beyond it answers 400."""
+
+_ID_CHARACTERS = r"\s\S"
+_ID_LENGTH = 40
+"""The same of the id of a call."""
+
+_DETAILS = frozenset({"auto", "low", "high", "original"})
+_PDF = "application/pdf"
+
+_MESSAGES_NAMES = {
+    "cache": "cache_control",
+    "display": "thinking.display",
+    "effort": "output_config.effort",
+    "budget": "thinking.budget_tokens",
+    "thought": "thinking",
+    "tier": "service_tier",
+}
+_NAMES: dict[str, dict[str, str]] = {
+    "openai-chat": {"cache": "prompt_cache_breakpoint", "effort": "reasoning_effort", "tier": "service_tier"},
+    "openai-responses": {
+        "cache": "prompt_cache_breakpoint",
+        "effort": "reasoning.effort",
+        "summary": "reasoning.summary",
+        "thought": "reasoning",
+        "tier": "service_tier",
+        "verbosity": "text.verbosity",
+    },
+    "anthropic-messages": _MESSAGES_NAMES,
+    "bedrock-invoke": _MESSAGES_NAMES,
+    "bedrock-converse": {
+        "cache": "cachePoint",
+        "effort": "outputConfig.effort",
+        "metadata": "requestMetadata",
+        "thought": "reasoningContent",
+        "tier": "serviceTier",
+        "temperature": "inferenceConfig.temperature",
+        "top_p": "inferenceConfig.topP",
+    },
+}
+"""What clients call what is dropped, by their format; where nothing is said, they call it as it is called here."""
+
+
+class Record:
+    """What comes of composing a request beside its body.
+
+    Attributes:
+        reasons: why it cannot be served.
+        dropped: what could not be said, by the client's names.
+        names: of tools.
+        ids: of their calls.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self.reasons = dict.fromkeys(request.bound)
+        self.dropped: dict[str, None] = {}
+        self.names = Renaming(NAME_CHARACTERS, NAME_LENGTH)
+        self.ids = Renaming(_ID_CHARACTERS, _ID_LENGTH)
+        self._called = _NAMES.get(request.format, {})
+
+    def refuse(self, reason: str) -> None:
+        """Take note why the request cannot be served."""
+        self.reasons[reason] = None
+
+    def drop(self, field: str) -> None:
+        """Take note that a field of the request is not said."""
+        self.dropped[self._called.get(field, field)] = None
+
+    def mark(self, part: Part | Tool) -> None:
+        """Take note of what a part has beside it, and Chat has not."""
+        if not isinstance(part, Thinking) and part.cache is not None:
+            self.drop("cache")
+        if isinstance(part, Text) and part.citations is not None:
+            self.drop("citations")
+
+
+class Conversation:
+    """The conversation of a request.
+
+    Args:
+        record: what comes of composing it beside the messages.
+        request: whose it is.
+        facts: of the model.
+    """
+
+    def __init__(self, record: Record, request: Request, facts: Facts) -> None:
+        self._record = record
+        self._request = request
+        self._facts = facts
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return the messages of a chat request."""
+        request, messages = self._request, list[dict[str, Any]]()
+        if request.cache is not None:
+            self._record.drop("cache")
+        if request.system:
+            messages.append({"role": "system", "content": self._words(request.system)})
+        for role, turn in groupby(request.messages, key=lambda message: message.role):
+            if role is Role.USER:
+                messages += self._user(list(turn))
+            elif role is Role.ASSISTANT:
+                messages.append(self._assistant(list(turn)))
+            else:
+                messages += map(self._instructions, turn)
+        if not self._facts.prefill and request.messages and request.messages[-1].role is Role.ASSISTANT:
+            self._record.refuse("the model does not continue an assistant's turn")
+        return messages
+
+    def _instructions(self, said: Message) -> dict[str, Any]:
+        texts = [part for part in said.parts if isinstance(part, Text)]
+        if len(texts) < len(said.parts):
+            self._record.refuse("instructions that are more than text")
+        return {"role": "system", "content": self._words(texts)} | _named(said)
+
+    def _user(self, turn: list[Message]) -> list[dict[str, Any]]:
+        """Return the messages of a user's turn: first the results of tools, then what only they had, then the rest."""
+        results = [part for said in turn for part in said.parts if isinstance(part, ToolResult)]
+        messages = [self._result(result) for result in results]
+        seen = [part for result in results for part in self._shown(result)]
+        if seen:
+            messages.append({"role": "user", "content": seen})
+        for said in turn:
+            rest = tuple(part for part in said.parts if not isinstance(part, ToolResult))
+            if rest or not said.parts:
+                messages.append({"role": "user", "content": self._content(Message(said.role, rest))} | _named(said))
+        return messages
+
+    def _result(self, result: ToolResult) -> dict[str, Any]:
+        self._record.mark(result)
+        words = self._words([part for part in result.content if isinstance(part, Text)])
+        if not words and any(not isinstance(part, Text) for part in result.content):
+            words = "The result is in the next message."
+        if result.is_error:
+            words = f"Error: {words}" if words else "Error"
+        return {"role": "tool", "tool_call_id": self._record.ids.of(result.id), "content": words}
+
+    def _shown(self, result: ToolResult) -> list[dict[str, Any]]:
+        shown = [part for part in result.content if not isinstance(part, Text)]
+        if not shown:
+            return []
+        head = {"type": "text", "text": f"The result of the tool call {self._record.ids.of(result.id)}:"}
+        return [head, *(piece for part in shown for piece in self._part(part))]
+
+    def _assistant(self, turn: list[Message]) -> dict[str, Any]:
+        """Return the one message of a model's turn, for all its calls have to be in it."""
+        parts = [part for said in turn for part in said.parts]
+        texts = [part for part in parts if isinstance(part, Text)]
+        for text in texts:
+            self._record.mark(text)
+        words = "".join(text.text for text in texts if not text.refusal)
+        refusal = "".join(text.text for text in texts if text.refusal)
+        calls = [self._call(part) for part in parts if isinstance(part, ToolUse)]
+        message: dict[str, Any] = {"role": "assistant", "content": words or (None if calls or refusal else "")}
+        if refusal:
+            message["refusal"] = refusal
+        if thought := self._thought([part for part in parts if isinstance(part, Thinking)]):
+            message["reasoning_content"] = thought
+        if calls:
+            message["tool_calls"] = calls
+        if any(isinstance(part, Image | Document) for part in parts):
+            self._record.refuse("an image or a document in an assistant's turn")
+        return message | _named(turn[0])
+
+    def _thought(self, thoughts: list[Thinking]) -> str:
+        """Return the thoughts that nobody signed, as the servers that think without a signature want them back."""
+        free = [thought.text for thought in thoughts if not (thought.maker or thought.signature or thought.redacted)]
+        if len(free) < len(thoughts):
+            self._record.drop("thought")
+        return "".join(free)
+
+    def _call(self, call: ToolUse) -> dict[str, Any]:
+        self._record.mark(call)
+        name, said = self._record.names.of(call.name), call.arguments
+        what = {"name": name, "input": said} if call.custom else {"name": name, "arguments": said or "{}"}
+        kind = "custom" if call.custom else "function"
+        return {"id": self._record.ids.of(call.id), "type": kind, kind: what}
+
+    def _content(self, said: Message) -> str | list[dict[str, Any]]:
+        """Return a content: a text, if it is nothing but text."""
+        texts = [part for part in said.parts if isinstance(part, Text)]
+        if len(texts) == len(said.parts):
+            return self._words(texts)
+        return [piece for part in said.parts for piece in self._part(part)]
+
+    def _words(self, texts: Iterable[Text]) -> str:
+        said = list(texts)
+        for text in said:
+            self._record.mark(text)
+        return "\n\n".join(text.text for text in said)
+
+    def _part(self, part: Part) -> list[dict[str, Any]]:
+        self._record.mark(part)
+        match part:
+            case Text():
+                return [{"type": "text", "text": part.text}]
+            case Image():
+                return self._image(part)
+            case Document():
+                return self._document(part)
+            case _:
+                self._record.refuse(f"a {type(part).__name__} in a user's turn")
+                return []
+
+    def _image(self, image: Image) -> list[dict[str, Any]]:
+        source = image.source
+        if not self._facts.images:
+            self._record.refuse("the model takes no images")
+        if source.file:
+            self._record.refuse("an image by its id: chat has no such")
+        link = {"url": source.url or data_url(source.media_type or image_type(source.data), source.data)}
+        if image.detail in _DETAILS:
+            link["detail"] = image.detail
+        return [{"type": "image_url", "image_url": link}]
+
+    def _document(self, document: Document) -> list[dict[str, Any]]:
+        if not self._facts.documents:
+            self._record.refuse("the model takes no documents")
+        if document.citations:
+            self._record.drop("citations")
+        pieces = [{"type": "text", "text": document.context}] if document.context else []
+        source = document.source
+        if source is None:
+            named = f"{document.name}\n\n{document.text}" if document.name else document.text
+            return [*pieces, {"type": "text", "text": named}]
+        if source.url:
+            self._record.refuse("a document by its URL: chat has no such")
+        if source.file and not self._request.format.startswith("openai-"):
+            self._record.refuse("a document by its id at another provider")
+        file = {"file_id": source.file}
+        if not source.file:
+            media_type = source.media_type or _PDF
+            name = document.name or f"document.{media_type.rpartition('/')[2]}"
+            file = {"filename": name, "file_data": data_url(media_type, source.data)}
+        return [*pieces, {"type": "file", "file": file}]
+
+
+def _named(said: Message) -> dict[str, str]:
+    return {"name": said.name} if said.name else {}

@@ -1,0 +1,348 @@
+"""Whole answers of OpenAI's Responses.
+
+PURE. https://platform.openai.com/docs/api-reference/responses/object. An answer is a list of items: a thought, a
+message, a call. A message has one or more texts, which are parts of the canonical form; written are as many items as
+there are parts, for the texts of an answer may have calls between them.
+
+Nothing in an answer says in one word why it ended. It is ``incomplete``, and has a reason; or it is complete, and what
+it consists of tells whether tools are called or the model said no.
+
+An item of another type is of a hosted tool, which no translated request asks for; it is passed over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, assert_never
+
+import msgspec
+
+from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
+from hydrallm.formats.canonical_answer import Answer, Stop, Usage
+from hydrallm.formats.openai_responses_items import MAKER, ReasoningItem, citations, decode, type_of
+from hydrallm.formats.strict_json import read_tolerantly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hydrallm.formats.codec import Asked
+
+_INCOMPLETE = {"max_output_tokens": Stop.LENGTH, "content_filter": Stop.REFUSAL}
+"""Why an answer is incomplete. Other reasons end it where a message ends."""
+
+_REASONS = {Stop.LENGTH: "max_output_tokens", Stop.CONTEXT: "max_output_tokens", Stop.REFUSAL: "content_filter"}
+
+_ANNOTATIONS = frozenset({"file_citation", "url_citation", "container_file_citation", "file_path"})
+"""Types of citations that are of this format."""
+
+_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
+
+
+# ---- reading
+
+
+class _InputDetails(msgspec.Struct, frozen=True, gc=False):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class _OutputDetails(msgspec.Struct, frozen=True, gc=False):
+    reasoning_tokens: int | None = None
+
+
+class UsageMember(msgspec.Struct, frozen=True):
+    """The ``usage`` of a response."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    input_tokens_details: _InputDetails | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+    def usage(self) -> Usage:
+        """Return it as the canonical form counts: the input without what a cache gave or took."""
+        read, written = None, None
+        if self.input_tokens_details is not None:
+            read, written = self.input_tokens_details.cached_tokens, self.input_tokens_details.cache_write_tokens
+        fresh = self.input_tokens
+        return Usage(
+            input=None if fresh is None else max(0, fresh - (read or 0) - (written or 0)),
+            cache_read=read,
+            cache_write=written,
+            output=self.output_tokens,
+            reasoning=None if self.output_tokens_details is None else self.output_tokens_details.reasoning_tokens,
+        )
+
+
+class _IncompleteDetails(msgspec.Struct, frozen=True, gc=False):
+    reason: str | None = None
+
+
+class ResponseMember(msgspec.Struct, frozen=True):
+    """A response, whole or as the events of a stream carry it."""
+
+    id: str | None = None
+    model: str | None = None
+    status: str | None = None
+    output: list[msgspec.Raw] | None = None
+    incomplete_details: _IncompleteDetails | None = None
+    usage: UsageMember | None = None
+    service_tier: str | None = None
+
+    def stop(self, *, calls: bool, refuses: bool) -> Stop:
+        """Return why it ended.
+
+        Args:
+            calls: whether it calls tools.
+            refuses: whether the model says no in it.
+        """
+        reason = self.incomplete_details.reason if self.incomplete_details is not None else None
+        if reason or self.status == "incomplete":
+            return _INCOMPLETE.get(reason or "", Stop.END)
+        return Stop.TOOL_USE if calls else Stop.REFUSAL if refuses else Stop.END
+
+
+class _Content(msgspec.Struct, frozen=True):
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    annotations: list[msgspec.Raw] | None = None
+
+
+class MessageItem(msgspec.Struct, frozen=True):
+    """A ``message``."""
+
+    id: str | None = None
+    content: list[_Content] | None = None
+
+    def texts(self) -> Iterator[tuple[int, Text]]:
+        """Yield its texts, each with its place; empty ones say nothing and are left out."""
+        for index, part in enumerate(self.content or ()):
+            if part.type == "output_text" and (part.text or part.annotations):
+                yield index, Text(part.text or "", citations=citations(part.annotations))
+            elif part.type == "refusal" and part.refusal:
+                yield index, Text(part.refusal, refusal=True)
+
+
+class CallItem(msgspec.Struct, frozen=True):
+    """A ``function_call`` or ``custom_tool_call``."""
+
+    call_id: str | None = None
+    name: str | None = None
+    id: str | None = None
+    arguments: str | None = None
+    input: str | None = None
+
+    def call(self, *, custom: bool) -> ToolUse:
+        """Return it as the canonical form has it. Some servers give but one of the two ids."""
+        said = self.input or "" if custom else self.arguments or "{}"
+        return ToolUse(self.call_id or self.id or "", self.name or "", said, custom)
+
+
+_RESPONSE = msgspec.json.Decoder(ResponseMember)
+ITEMS: dict[str, msgspec.json.Decoder[Any]] = {
+    "message": msgspec.json.Decoder(MessageItem),
+    "reasoning": msgspec.json.Decoder(ReasoningItem),
+    "function_call": msgspec.json.Decoder(CallItem),
+    "custom_tool_call": msgspec.json.Decoder(CallItem),
+}
+
+
+def read_answer(body: bytes) -> Answer:
+    """Return what a whole answer says.
+
+    Raises:
+        UntranslatableError: it is not an answer of Responses, or a failed one.
+    """
+    response = read_tolerantly(body, _RESPONSE.decode, "a response")
+    if response.output is None:
+        raise UntranslatableError("this is not a response: it has no `output`")
+    if response.status in {"failed", "cancelled"}:
+        raise UntranslatableError(f"this response has the status {response.status!r}")
+    parts = tuple(part for index, raw in enumerate(response.output) for part in _parts(raw, f"output[{index}]"))
+    usage = Usage() if response.usage is None else response.usage.usage()
+    return Answer(
+        id=response.id or "",
+        model=response.model or "",
+        parts=parts,
+        stop=response.stop(calls=any(isinstance(part, ToolUse) for part in parts), refuses=_refuses(parts)),
+        usage=usage,
+        tier=response.service_tier or "",
+    )
+
+
+def _refuses(parts: Iterable[Text | Thinking | ToolUse]) -> bool:
+    return any(isinstance(part, Text) and part.refusal for part in parts)
+
+
+def _parts(raw: msgspec.Raw, where: str) -> Iterator[Text | Thinking | ToolUse]:
+    kind = type_of(raw, where)
+    if kind not in ITEMS:
+        return
+    item = decode(ITEMS[kind], raw, where)
+    match item:
+        case MessageItem():
+            yield from (text for _, text in item.texts())
+        case ReasoningItem():
+            thought = item.thought()
+            if thought.text or thought.signature:
+                yield thought
+        case CallItem():
+            yield item.call(custom=kind == "custom_tool_call")
+        case _:
+            assert_never(item)
+
+
+# ---- writing
+
+
+def write_answer(answer: Answer, asked: Asked) -> bytes:
+    """Return ``answer`` as a body of Responses."""
+    cut = answer.stop in {Stop.LENGTH, Stop.CONTEXT}
+    last = len(answer.parts) - 1
+    taken: set[str] = set()
+    output = []
+    for index, part in enumerate(answer.parts):
+        known = identified(part, asked, index, taken)
+        status = "incomplete" if cut and index == last else "completed"
+        output.append(item_of(known, item_id(known, asked, index), status))
+    response = response_of(asked, answer.model, output, answer.stop, answer.usage)
+    return msgspec.json.encode(response | {"service_tier": answer.tier if answer.tier in _TIERS else None})
+
+
+def identified(part: Text | Thinking | ToolUse, asked: Asked, index: int, taken: set[str]) -> Text | Thinking | ToolUse:
+    """Return ``part`` as the client knows it: the tool by its own name for it, and a call by an id of its own.
+
+    Some servers give their calls no id, or all the same one; the client could not tell the results apart.
+
+    Args:
+        part: of the answer.
+        asked: what is known of the request.
+        index: of the part in the answer.
+        taken: the ids that are taken; this one's is added.
+    """
+    known: Thinking | ToolUse
+    match part:
+        case Text():
+            return part
+        case Thinking():
+            identity = part.id if part.maker == MAKER and part.id not in taken else ""
+            known = msgspec.structs.replace(part, id=identity or f"rs_{asked.id}_{index}")
+        case ToolUse():
+            identity = asked.ids.get(part.id, part.id)
+            if not identity or identity in taken:
+                identity = f"call_{asked.id}_{index}"
+            name = asked.names.get(part.name, part.name)
+            known = msgspec.structs.replace(part, id=identity, name=name)
+        case _:
+            assert_never(part)
+    taken.add(known.id)
+    return known
+
+
+def item_id(part: Text | Thinking | ToolUse, asked: Asked, index: int) -> str:
+    """Return the id of the item that says an identified ``part``, at ``index`` of the output."""
+    match part:
+        case Text():
+            return f"msg_{asked.id}_{index}"
+        case Thinking():
+            return part.id
+        case ToolUse():
+            return f"{'ctc' if part.custom else 'fc'}_{asked.id}_{index}"
+        case _:
+            assert_never(part)
+
+
+def item_of(part: Text | Thinking | ToolUse, identity: str, status: str) -> dict[str, Any]:
+    """Return the item that says an identified ``part``, with an ``identity`` of its own."""
+    said: dict[str, Any]
+    match part:
+        case Text():
+            said = {"type": "message", "role": "assistant", "content": [content_of(part)]}
+        case Thinking():
+            summary = [{"type": "summary_text", "text": part.text}] if part.text else []
+            readable = part.maker == MAKER and part.signature
+            said = {"type": "reasoning", "summary": summary, "encrypted_content": part.signature if readable else None}
+        case ToolUse(custom=True):
+            called = {"call_id": part.id, "name": part.name, "input": part.arguments}
+            return {"type": "custom_tool_call", "id": identity, **called}  # it has no status
+        case ToolUse():
+            called = {"call_id": part.id, "name": part.name, "arguments": part.arguments or "{}"}
+            said = {"type": "function_call", **called}
+        case _:
+            assert_never(part)
+    return {"id": identity, **said, "status": status}
+
+
+def content_of(text: Text) -> dict[str, Any]:
+    """Return the content part that says ``text``."""
+    if text.refusal:
+        return {"type": "refusal", "refusal": text.text}
+    return {"type": "output_text", "text": text.text, "annotations": annotations_of(text.citations), "logprobs": []}
+
+
+def annotations_of(found: msgspec.Raw | None) -> list[Any]:
+    """Return those citations that this format has."""
+    if found is None:
+        return []
+    listed = msgspec.json.decode(found)
+    return [citation for citation in listed if isinstance(citation, dict) and citation.get("type") in _ANNOTATIONS]
+
+
+def response_of(
+    asked: Asked, model: str, output: list[dict[str, Any]], stop: Stop | None, usage: Usage
+) -> dict[str, Any]:
+    """Return a response object.
+
+    The SDKs demand the members that repeat the request; what was asked is not known here, so they are the defaults.
+
+    Args:
+        asked: what is known of the request.
+        model: as the upstream names it.
+        output: the items.
+        stop: why it ended; None while it goes on.
+        usage: tokens.
+    """
+    reason = None if stop is None else _REASONS.get(stop)
+    if stop is Stop.REFUSAL and any(part["type"] == "refusal" for item in output for part in item.get("content", ())):
+        reason = None  # the model's own refusal is a complete answer
+    completed = stop is not None and reason is None
+    return {
+        "id": f"resp_{asked.id}",
+        "object": "response",
+        "created_at": asked.created,
+        "completed_at": asked.created if completed else None,
+        "status": "completed" if completed else "in_progress" if stop is None else "incomplete",
+        "background": False,
+        "error": None,
+        "incomplete_details": None if reason is None else {"reason": reason},
+        "instructions": None,
+        "max_output_tokens": None,
+        "metadata": {},
+        "model": asked.model or model,
+        "output": output,
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
+        "service_tier": None,
+        "store": False,
+        "temperature": None,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": None,
+        "truncation": "disabled",
+        "usage": None if stop is None else _usage(usage),
+    }
+
+
+def _usage(usage: Usage) -> dict[str, Any] | None:
+    if usage.input is None and usage.output is None:
+        return None
+    read, written, output = usage.cache_read or 0, usage.cache_write or 0, usage.output or 0
+    whole = (usage.input or 0) + read + written
+    return {
+        "input_tokens": whole,
+        "input_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
+        "output_tokens": output,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
+        "total_tokens": whole + output,
+    }

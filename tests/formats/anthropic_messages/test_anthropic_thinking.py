@@ -1,0 +1,186 @@
+"""Whether a model thinks, how much, and where it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from hydrallm.formats.anthropic_messages_codec import AnthropicMessagesCodec
+from hydrallm.formats.bedrock_invoke_codec import BedrockInvokeCodec
+from hydrallm.formats.canonical import (
+    Choice,
+    Composed,
+    Document,
+    Facts,
+    Image,
+    Message,
+    Reasoning,
+    Request,
+    Role,
+    Source,
+    Target,
+    Text,
+    Thinking,
+    Tool,
+    ToolChoice,
+    ToolResult,
+    ToolUse,
+    UnservedError,
+)
+
+Body = Callable[..., dict[str, Any]]
+MESSAGES, INVOKE = AnthropicMessagesCodec(), BedrockInvokeCodec()
+USER, ASSISTANT, SYSTEM = Role.USER, Role.ASSISTANT, Role.SYSTEM
+HI = Message(USER, (Text("hi"),))
+SCHEMA = msgspec.Raw(b'{"type":"object","properties":{"a":{"const":1.50}},"$defs":{"x":true}}')
+F = Tool("f", "does", SCHEMA)
+CALL, RESULT = ToolUse("t1", "f", '{"a": 1.50}'), ToolResult("t1", (Text("done"),))
+LOOP = (HI, Message(ASSISTANT, (CALL,)), Message(USER, (RESULT,)))
+PNG = Image(Source(data="iVBORw0KGgo=", media_type="image/png"))
+PDF = Document(Source(data="JVBERi0x", media_type="application/pdf"), name="a.pdf", context="c", citations=True)
+SIGNED = Thinking("hm", "sig", maker="anthropic")
+OLD = Facts(budget=True, forced_tool=False, max_output=64000)
+BOTH = Facts(budget=True, adaptive=True, effort=True, forced_tool=False, max_output=64000)
+NEW = Facts(adaptive=True, effort=True, forced_tool=False, sampling=False, prefill=False)
+ALWAYS = Facts(adaptive=True, effort=True, thinks_always=True, forced_tool=False, sampling=False, prefill=False)
+STRICT = "2026-10-21"
+
+
+def asked(*messages: Message, format: str = "openai-chat", **members: Any) -> Request:  # noqa: A002, ANN401
+    return Request(format=format, messages=messages or (HI,), **members)
+
+
+def composed(request: Request, facts: Facts | None = None, version: str = "") -> Composed:
+    return MESSAGES.compose(request, Target("claude", facts or Facts(), version))
+
+
+def unserved(request: Request, facts: Facts | None = None, version: str = "") -> tuple[str, ...]:
+    with pytest.raises(UnservedError) as caught:
+        composed(request, facts, version)
+    return caught.value.reasons
+
+
+def test_max_tokens_has_a_default_and_a_limit(body: Body) -> None:
+    assert body(asked(), Facts(default_output=100))["max_tokens"] == 100
+    assert body(asked(), Facts(default_output=100, max_output=50))["max_tokens"] == 50
+    assert body(asked(max_tokens=9000), Facts(max_output=8192))["max_tokens"] == 8192
+
+
+ADAPTIVE, DISABLED = {"type": "adaptive"}, {"type": "disabled"}
+
+
+def budget(tokens: int) -> dict[str, Any]:
+    return {"type": "enabled", "budget_tokens": tokens}
+
+
+@pytest.mark.parametrize(
+    ("asks", "facts", "thinking", "effort", "max_tokens"),
+    [
+        (None, OLD, None, None, 4096),
+        (None, NEW, None, None, 4096),
+        (Reasoning(effort="high"), OLD, budget(16384), None, 16384 + 4096),
+        (Reasoning(effort="high"), BOTH, ADAPTIVE, "high", 4096),
+        (Reasoning(effort="minimal"), NEW, ADAPTIVE, "low", 4096),
+        (Reasoning(effort="xhigh"), ALWAYS, ADAPTIVE, "xhigh", 4096),
+        (Reasoning(enabled=True, budget=5000), OLD, budget(5000), None, 9096),
+        (Reasoning(enabled=True, budget=5000), BOTH, budget(5000), None, 9096),
+        (Reasoning(enabled=True, budget=5000), NEW, ADAPTIVE, "medium", 4096),
+        (Reasoning(enabled=True, budget=500), OLD, budget(1024), None, 5120),
+        (Reasoning(enabled=True, adaptive=True), OLD, budget(8192), None, 12288),
+        (Reasoning(enabled=True, adaptive=True, effort="max"), NEW, ADAPTIVE, "max", 4096),
+        (Reasoning(enabled=False), OLD, DISABLED, None, 4096),
+        (Reasoning(effort="none"), BOTH, DISABLED, None, 4096),
+        (Reasoning(enabled=False), Facts(), None, None, 4096),
+        (Reasoning(summary="auto"), NEW, None, None, 4096),
+        (Reasoning(effort="low", summary="auto"), NEW, {**ADAPTIVE, "display": "summarized"}, "low", 4096),
+        (
+            Reasoning(enabled=True, budget=2000, display="omitted"),
+            OLD,
+            {**budget(2000), "display": "omitted"},
+            None,
+            6096,
+        ),
+    ],
+)
+def test_thinking(
+    body: Body, asks: Reasoning, facts: Facts, thinking: object, effort: str | None, max_tokens: int
+) -> None:
+    request = asked(reasoning=asks)
+    sent = body(request, facts)
+    assert sent.get("thinking") == thinking
+    assert sent.get("output_config", {}).get("effort") == effort
+    assert sent["max_tokens"] == max_tokens
+    assert composed(request, facts).dropped == ()
+
+
+@pytest.mark.parametrize(
+    ("asks", "facts", "thinking"),
+    [
+        (Reasoning(effort="high"), Facts(), None),
+        (Reasoning(enabled=True, budget=2000), Facts(), None),
+        (Reasoning(enabled=False), ALWAYS, None),
+        (Reasoning(effort="none"), ALWAYS, None),
+    ],
+)
+def test_thinking_that_cannot_be_asked_for(body: Body, asks: Reasoning, facts: Facts, thinking: object) -> None:
+    request = asked(reasoning=asks)
+    assert body(request, facts).get("thinking") == thinking
+    assert composed(request, facts).dropped == ("reasoning",)
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "thinking"), [(100, DISABLED), (1024, DISABLED), (1025, budget(1024)), (4000, budget(2000))]
+)
+def test_an_effort_fits_into_the_client_s_tokens(body: Body, max_tokens: int, thinking: object) -> None:
+    sent = body(asked(max_tokens=max_tokens, reasoning=Reasoning(effort="high")), OLD)
+    assert (sent["thinking"], sent["max_tokens"]) == (thinking, max_tokens)
+
+
+def test_an_effort_in_anthropic_s_words_asks_for_no_thoughts(body: Body) -> None:
+    sent = body(asked(format="anthropic-messages", reasoning=Reasoning(effort="low")), BOTH)
+    assert "thinking" not in sent
+    assert sent["output_config"] == {"effort": "low"}
+
+
+def test_a_forced_tool_and_thinking(body: Body) -> None:
+    request = asked(tools=(F,), tool_choice=ToolChoice(Choice.REQUIRED), reasoning=Reasoning(effort="high"))
+    for facts in (OLD, BOTH):
+        assert body(request, facts)["thinking"] == DISABLED
+        assert composed(request, facts).dropped == ("reasoning",)
+    quiet = msgspec.structs.replace(request, reasoning=None)
+    assert "thinking" not in body(quiet, OLD)
+    assert body(quiet, BOTH)["thinking"] == DISABLED, "a model that may think by itself is told not to"
+    for request_ in (request, quiet):
+        assert unserved(request_, ALWAYS) == ("a forced tool call, while the model thinks",)
+    willing = msgspec.structs.replace(ALWAYS, forced_tool=True)
+    assert body(request, willing)["thinking"] == ADAPTIVE
+
+
+def test_a_loop_that_another_maker_began_is_not_thought_about_with_a_budget(body: Body) -> None:
+    foreign = Message(ASSISTANT, (Thinking("hm", "enc", maker="openai", id="rs_1"), CALL))
+    native = Message(ASSISTANT, (SIGNED, CALL))
+    reasoning = Reasoning(effort="high")
+    request = asked(HI, foreign, LOOP[2], tools=(F,), reasoning=reasoning)
+    assert body(request, OLD)["thinking"] == DISABLED
+    assert set(composed(request, OLD).dropped) == {"thinking", "reasoning"}
+    assert body(request, BOTH)["thinking"] == ADAPTIVE, "thinking as much as it wants, a model needs no thought before"
+    assert body(asked(HI, native, LOOP[2], tools=(F,), reasoning=reasoning), OLD)["thinking"] == budget(16384)
+    later = asked(HI, foreign, LOOP[2], Message(ASSISTANT, (Text("so"),)), HI, tools=(F,), reasoning=reasoning)
+    assert body(later, OLD)["thinking"] == budget(16384)
+
+
+def test_a_turn_to_be_continued_is_not_thought_about(body: Body) -> None:
+    request = asked(HI, Message(ASSISTANT, (Text("Well"),)), reasoning=Reasoning(effort="high"))
+    assert body(request, OLD)["thinking"] == DISABLED
+
+
+def test_thoughts_of_others_are_stripped_from_the_copy(body: Body) -> None:
+    thoughts = (Thinking("a"), Thinking("b", "s", maker="openai"), Thinking(redacted="r", maker="openai"), SIGNED)
+    request = asked(HI, Message(ASSISTANT, (*thoughts, Thinking("", "only", maker="anthropic"), Text("so"))), HI)
+    content = body(request)["messages"][1]["content"]
+    assert [block.get("signature") for block in content] == ["sig", "only", None]
+    assert composed(request).dropped == ("thinking",)
+    assert request.messages[1].parts[:4] == thoughts
