@@ -175,6 +175,7 @@ def test_the_wheel_holds_all_of_the_package(wheel: Path) -> None:
     assert ours <= names
     assert "hydrallm/py.typed" in names
     assert "hydrallm/config/showcases/glm-5-coding-plan-openai.toml" in names
+    assert "hydrallm/config/data/models.toml" in names
     assert {name.split("/")[0] for name in names} == {"hydrallm", f"hydrallm-{hydrallm.__version__}.dist-info"}
     assert f"hydrallm-{hydrallm.__version__}.dist-info/licenses/LICENSE" in names
     assert "License-Expression: MIT" in metadata

@@ -15,7 +15,6 @@ from hydrallm.formats.canonical import (
     Cache,
     Choice,
     Document,
-    Facts,
     Image,
     JsonOutput,
     Message,
@@ -33,11 +32,13 @@ from hydrallm.formats.canonical import (
     ToolUse,
     UnservedError,
 )
+from hydrallm.formats.facts import Facts
 from hydrallm.formats.openai_chat_codec import OpenAIChatCodec
 
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 CODEC = OpenAIChatCodec()
 PARAMS: TypeAdapter[Any] = TypeAdapter(CompletionCreateParams)
-TARGET = Target("gpt", Facts(effort=True))
+TARGET = Target("gpt", Facts(efforts=EFFORTS, thoughts_back=True))
 USER, ASSISTANT = Role.USER, Role.ASSISTANT
 RAW = msgspec.Raw(b'{"type":"object","properties":{"a":{"const":1.50}}}')
 
@@ -144,7 +145,7 @@ def test_what_chat_can_say_survives(
     assert made.dropped == ()
     assert checked(PARAMS.validate_python(json.loads(made.body)))
     read = CODEC.read_request(made.body, model="", stream=False)
-    assert read == msgspec.structs.replace(request, usage_in_stream=request.stream)
+    assert read == msgspec.structs.replace(request, usage_in_stream=request.stream, names=read.names)
     assert CODEC.compose(read, TARGET).body == made.body
 
 
@@ -179,7 +180,14 @@ ANY_REQUEST = st.builds(
     tier=st.text(max_size=3),
     metadata=st.dictionaries(WORDS, WORDS, max_size=1),
 )
-ANY_FACTS = st.builds(Facts, **{name: st.booleans() for name in ("effort", "sampling", "images", "tools", "prefill")})
+ANY_FACTS = st.builds(
+    Facts,
+    efforts=st.sampled_from([(), ("low", "high"), EFFORTS]),
+    **{
+        name: st.booleans()
+        for name in ("sampling", "images", "tools", "prefill", "breakpoints", "thoughts_back", "forced_tool_thinking")
+    },
+)
 
 
 @settings(max_examples=60)

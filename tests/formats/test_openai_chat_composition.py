@@ -10,12 +10,12 @@ import pytest
 from openai.types.chat.completion_create_params import CompletionCreateParams
 from pydantic import TypeAdapter
 
+from hydrallm.formats import anthropic_request, bedrock_converse_request
 from hydrallm.formats.canonical import (
     Cache,
     Choice,
     Composed,
     Document,
-    Facts,
     Image,
     JsonOutput,
     Message,
@@ -32,8 +32,10 @@ from hydrallm.formats.canonical import (
     ToolUse,
     UnservedError,
 )
+from hydrallm.formats.facts import Facts
 from hydrallm.formats.openai_chat_codec import OpenAIChatCodec
 
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 CODEC = OpenAIChatCodec()
 PARAMS: TypeAdapter[Any] = TypeAdapter(CompletionCreateParams)
 USER, ASSISTANT = Role.USER, Role.ASSISTANT
@@ -159,13 +161,29 @@ def test_documents() -> None:
     ]
 
 
-def test_thoughts_that_nobody_signed_go_back_and_others_do_not() -> None:
+def test_thoughts_go_back_to_a_model_that_wants_them() -> None:
     free, signed = Thinking("hm"), Thinking("secret", signature="s", maker="anthropic")
     hidden = Thinking(redacted="x", maker="anthropic")
     request = asked(HI, Message(ASSISTANT, (free, signed, hidden, Text("so"))))
-    made = composed(request)
-    assert json.loads(made.body)["messages"][1] == {"role": "assistant", "content": "so", "reasoning_content": "hm"}
+    made = composed(request, thoughts_back=True)
+    said = {"role": "assistant", "content": "so"}
+    assert json.loads(made.body)["messages"][1] == {**said, "reasoning_content": "hmsecret"}
     assert made.dropped == ("thinking",)
+    made = composed(request)
+    assert (json.loads(made.body)["messages"][1], made.dropped) == (said, ("thinking",))
+
+
+def test_cache_marks_for_a_model_that_takes_breakpoints() -> None:
+    pdf = Document(Source(data="JVBE"), cache=Cache("1h"))
+    request = asked(
+        Message(USER, (Text("a"), Text("b", cache=Cache("1h")))), Message(USER, (pdf,)), system=(Text("s"),)
+    )
+    first, last = body_of(request, breakpoints=True)["messages"][1:]
+    mark = {"prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}
+    assert first["content"] == [{"type": "text", "text": "a"}, {"type": "text", "text": "b"} | mark]
+    assert last["content"][0]["prompt_cache_breakpoint"] == mark["prompt_cache_breakpoint"]
+    assert composed(request, breakpoints=True).dropped == ()
+    assert (composed(request).dropped, b"breakpoint" in composed(request).body) == (("cache",), False)
 
 
 def test_tools_and_their_choice() -> None:
@@ -226,7 +244,7 @@ def test_names_and_ids_that_openai_refuses_are_changed_reversibly() -> None:
 
 def test_the_limit_has_the_name_that_the_model_takes() -> None:
     assert body_of(asked(max_tokens=10))["max_tokens"] == 10
-    assert body_of(asked(max_tokens=10), effort=True)["max_completion_tokens"] == 10
+    assert body_of(asked(max_tokens=10), efforts=EFFORTS)["max_completion_tokens"] == 10
     assert body_of(asked(max_tokens=10), max_output=5)["max_tokens"] == 5
 
 
@@ -253,16 +271,40 @@ def test_a_model_without_sampling_is_not_told_how_to_sample() -> None:
     ],
 )
 def test_reasoning_is_an_effort(reasoning: Reasoning, said: str | None) -> None:
-    assert body_of(asked(reasoning=reasoning), effort=True).get("reasoning_effort") == said
+    assert body_of(asked(reasoning=reasoning), efforts=EFFORTS).get("reasoning_effort") == said
     made = composed(asked(reasoning=reasoning))
     assert b"reasoning_effort" not in made.body
     assert bool(made.dropped) == (said not in {None, "none"})
 
 
 def test_a_model_that_always_thinks_is_not_told_not_to() -> None:
-    made = composed(asked(reasoning=Reasoning(enabled=False)), effort=True, thinks_always=True)
-    assert b"reasoning_effort" not in made.body
-    assert made.dropped
+    made = composed(asked(reasoning=Reasoning(enabled=False)), efforts=EFFORTS, thinks_always=True)
+    assert json.loads(made.body)["reasoning_effort"] == "minimal"
+    assert made.dropped == ("reasoning",)
+
+
+def test_a_model_is_told_the_nearest_effort_that_it_takes() -> None:
+    taken = ("low", "medium", "high")
+    for wanted, told in (("minimal", "low"), ("max", "high"), ("xhigh", "high"), ("medium", "medium")):
+        made = composed(asked(reasoning=Reasoning(effort=wanted)), efforts=taken)
+        assert (json.loads(made.body)["reasoning_effort"], made.dropped) == (told, ())
+    made = composed(asked(reasoning=Reasoning(enabled=False)), efforts=taken)
+    assert (json.loads(made.body)["reasoning_effort"], made.dropped) == ("low", ("reasoning",))
+    made = composed(asked(reasoning=Reasoning(effort="huge")), efforts=taken)
+    assert ("reasoning_effort" in json.loads(made.body), made.dropped) == (False, ("effort",))
+
+
+def test_a_forced_tool_comes_before_thoughts_where_both_do_not_go_together() -> None:
+    forced = asked(
+        tools=(Tool("f", schema=RAW),), tool_choice=ToolChoice(Choice.REQUIRED), reasoning=Reasoning(effort="high")
+    )
+    assert body_of(forced, efforts=EFFORTS)["reasoning_effort"] == "high"
+    made = composed(forced, efforts=EFFORTS, forced_tool_thinking=False)
+    assert (json.loads(made.body)["reasoning_effort"], made.dropped) == ("none", ("effort",))
+    made = composed(forced, efforts=("low",), forced_tool_thinking=False)
+    assert ("reasoning_effort" in json.loads(made.body), made.dropped) == (False, ("effort",))
+    with pytest.raises(UnservedError, match="always thinks"):
+        composed(forced, efforts=EFFORTS, forced_tool_thinking=False, thinks_always=True)
 
 
 def test_structured_output() -> None:
@@ -287,7 +329,7 @@ def test_a_user_longer_than_openai_takes_stays_the_same_user() -> None:
         ("standard_only", "default", ()),
         ("auto", None, ()),
         ("priority", "priority", ()),
-        ("x", None, ("service_tier",)),
+        ("x", None, ("tier",)),
     ],
 )
 def test_tiers(tier: str, said: str | None, dropped: tuple[str, ...]) -> None:
@@ -299,7 +341,10 @@ def test_tiers(tier: str, said: str | None, dropped: tuple[str, ...]) -> None:
     ("format", "dropped"),
     [
         ("anthropic-messages", ("cache_control", "citations", "top_k", "metadata", "container")),
-        ("bedrock-converse", ("cachePoint", "citations", "top_k", "requestMetadata", "container")),
+        (
+            "bedrock-converse",
+            ("cachePoint", "citations", "additionalModelRequestFields.top_k", "requestMetadata", "container"),
+        ),
     ],
 )
 def test_what_chat_cannot_say_is_dropped_by_the_clients_name_for_it(format: str, dropped: tuple[str, ...]) -> None:  # noqa: A002
@@ -308,6 +353,7 @@ def test_what_chat_cannot_say_is_dropped_by_the_clients_name_for_it(format: str,
         asked(
             Message(USER, (Text("a", cache=Cache()), document)),
             format=format,
+            names={"anthropic-messages": anthropic_request, "bedrock-converse": bedrock_converse_request}[format].NAMES,
             top_k=5,
             metadata={"a": "b"},
             cache=Cache("1h"),

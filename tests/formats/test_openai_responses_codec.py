@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from hydrallm.formats.canonical import Facts, Target
+from hydrallm.formats.canonical import Target
 from hydrallm.formats.codec import Asked, Codec
+from hydrallm.formats.facts import Facts
 from hydrallm.formats.openai_responses import OpenAIResponses
 from hydrallm.formats.openai_responses_codec import OpenAIResponsesCodec
 

@@ -15,7 +15,6 @@ from hydrallm.formats.canonical import (
     Choice,
     Composed,
     Document,
-    Facts,
     Image,
     Message,
     Request,
@@ -30,6 +29,7 @@ from hydrallm.formats.canonical import (
     ToolUse,
     UnservedError,
 )
+from hydrallm.formats.facts import Facts
 from hydrallm.formats.openai_responses_codec import OpenAIResponsesCodec
 
 CODEC = OpenAIResponsesCodec()
@@ -188,20 +188,19 @@ def test_a_stored_file_is_of_its_provider() -> None:
     assert reasons(asked(turn)) == ("a file that is stored at another provider",)
 
 
-def test_cache_marks_are_written_for_clients_of_the_family_only() -> None:
+def test_cache_marks_are_written_for_models_that_take_breakpoints() -> None:
     marked = Message(USER, (Text("a", cache=Cache("1h")), Text("b", cache=Cache())))
     tool = msgspec.structs.replace(TOOL, cache=Cache())
     request = asked(marked, system=(Text("s", cache=Cache("5m")),), tools=(tool,), cache=Cache())
     made = composed(request)
     assert b"prompt_cache_breakpoint" not in made.body
     assert made.dropped == ("cache",)
-    (first, second) = items_of(marked, system=(Text("s", cache=Cache("5m")),), format="openai-chat")
+    (first, second) = body_of(asked(marked, system=(Text("s", cache=Cache("5m")),)), breakpoints=True)["input"]
     assert first["content"][0]["prompt_cache_breakpoint"] == {"mode": "explicit"}
     assert (first["role"], second["content"][0]["prompt_cache_breakpoint"]) == (
         "system",
         {"mode": "explicit", "ttl": "12h"},
     )
-    assert b"prompt_cache" not in composed(msgspec.structs.replace(request, format="openai-chat"), cache=False).body
 
 
 def test_names_and_ids_are_changed_so_that_they_can_be_changed_back() -> None:

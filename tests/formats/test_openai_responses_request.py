@@ -40,7 +40,7 @@ def read(legal: bool = True, **body: Any) -> Request:  # noqa: ANN401
 
 def test_the_plainest_request() -> None:
     asked = read(model="gpt", input="hi")
-    assert asked == Request(
+    assert msgspec.structs.replace(asked, names={}) == Request(
         format="openai-responses", model="gpt", messages=(Message(USER, (Text("hi"),)),), temperature_max=2.0
     )
 

@@ -40,7 +40,7 @@ STOPS: Mapping[str, Stop] = {
 }
 STOP_REASONS: Mapping[Stop, str] = {stop: reason for reason, stop in STOPS.items()}
 
-_TIERS = frozenset({"standard", "priority", "batch"})
+TIERS = frozenset({"standard", "priority", "batch"})
 _CITATIONS = frozenset(
     {
         "char_location",
@@ -177,7 +177,7 @@ def write_answer(answer: Answer, asked: Asked) -> bytes:
     """Return ``answer`` as a body of Messages."""
     content = [write_part(part, asked, index) for index, part in enumerate(answer.parts)]
     usage: dict[str, Any] = write_usage(answer.usage)
-    if answer.tier in _TIERS:
+    if answer.tier in TIERS:
         usage["service_tier"] = answer.tier
     message = {
         **opening(answer.id, asked),

@@ -7,7 +7,8 @@ nothing that is left out is left out silently.
 
 The turns of a conversation need not alternate here, but the results of a turn's calls must all be in the next one, in
 front. So turns of one role are joined. Instructions in the middle become words of the user's, where they stand: only
-the newest models take a turn of the system's.
+the newest models take a turn of the system's, and only after the user's and before the model's
+(https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages).
 """
 
 from __future__ import annotations
@@ -85,8 +86,8 @@ class _Composition:
         """Return ``body`` with what is known about it."""
         if self._reasons:
             raise UnservedError(tuple(self._reasons))
-        content = self._content
-        return Composed(msgspec.json.encode(body), tuple(self._dropped), content.names.changed, content.ids.changed)
+        dropped, content = self._request.named(self._dropped), self._content
+        return Composed(msgspec.json.encode(body), dropped, content.names.changed, content.ids.changed)
 
     def body(self) -> dict[str, Any]:
         """Return the members; whatever speaks against it is noted."""
@@ -122,15 +123,17 @@ class _Composition:
         parts = [part for message in request.messages for part in message.parts]
         inner = [part for result in parts if isinstance(result, ToolResult) for part in result.content]
         kinds = {type(part).__name__ for part in (*parts, *inner)}
-        for taken, kind, reason in (
-            (facts.images, "Image", "an image"),
-            (facts.documents, "Document", "a document"),
-            (facts.tools, "ToolUse", "a tool call"),
+        schema, choice = request.output and request.output.schema, request.tool_choice
+        for able, asked, reason in (
+            (facts.images, "Image" in kinds, "an image"),
+            (facts.documents, "Document" in kinds, "a document"),
+            (facts.tools, "ToolUse" in kinds, "a tool call"),
+            (facts.tools, request.tools, "tools"),
+            (facts.json_output, schema is not None, "a schema for the answer"),
+            (facts.forced_tool, choice and choice.forces, "a forced tool call"),
         ):
-            if not taken and kind in kinds:
+            if asked and not able:
                 self._reasons[reason] = None
-        if request.tools and not facts.tools:
-            self._reasons["tools"] = None
         for tool in request.tools:
             if tool.custom:
                 self._reasons[f"the free-text tool {tool.name!r}"] = None
@@ -139,22 +142,18 @@ class _Composition:
                 self._dropped[name] = None
         if any(message.name for message in request.messages):
             self._dropped["name"] = None
-        # A beta is a header here: what it allows is the endpoint's business.
-        self._dropped.update(dict.fromkeys(name for name in request.extra if name != "anthropic_beta"))
+        self._dropped.update(dict.fromkeys(request.extra))
 
     # ---- the conversation
 
     def _turns(self) -> list[Block]:
-        turns: list[Block] = []
+        instructed = self._facts.system_turns and self._carrier.system_turns
+        said = []
         for message in self._request.messages:
-            role = Role.ASSISTANT if message.role is Role.ASSISTANT else Role.USER
-            blocks = self._content.blocks(message.parts, role)
-            if not blocks:
-                continue
-            if turns and turns[-1]["role"] == role.value:
-                turns[-1]["content"] += blocks
-            else:
-                turns.append({"role": role.value, "content": blocks})
+            role = Role.USER if message.role is Role.SYSTEM and not instructed else message.role
+            if blocks := self._content.blocks(message.parts, role):
+                said.append({"role": role.value, "content": blocks})
+        turns = _joined(_placed(_joined(said)))
         for turn in turns:
             if turn["role"] == "user":
                 turn["content"].sort(key=lambda block: block["type"] != "tool_result")
@@ -280,6 +279,27 @@ def _schema(schema: msgspec.Raw | None) -> msgspec.Raw | dict[str, Any]:
     except msgspec.DecodeError:
         return _NO_SCHEMA
     return schema if "type" in members else {"type": "object", **members}
+
+
+def _joined(turns: list[Block]) -> list[Block]:
+    """Return ``turns`` with those of one role that follow each other in one."""
+    joined: list[Block] = []
+    for turn in turns:
+        if joined and joined[-1]["role"] == turn["role"]:
+            joined[-1]["content"] += turn["content"]
+        else:
+            joined.append(turn)
+    return joined
+
+
+def _placed(turns: list[Block]) -> list[Block]:
+    """Return ``turns`` with the system's as the user's where the API refuses them."""
+    roles = ["", *(turn["role"] for turn in turns), "assistant"]
+    legal = ("user", "system", "assistant")
+    return [
+        {**turn, "role": "user"} if around[1] == "system" and around != legal else turn
+        for turn, around in zip(turns, zip(roles, roles[1:], roles[2:], strict=False), strict=False)
+    ]
 
 
 def _short(turn: Block) -> Block:

@@ -54,12 +54,14 @@ class Carrier(msgspec.Struct, frozen=True, kw_only=True):
         files: whether it keeps files, so that their ids mean something to it.
         tiers: the service tiers that a body may ask for.
         prompt_mark: whether it takes a cache mark for the whole prompt.
+        system_turns: whether it takes turns of the system's, where the model does.
     """
 
     urls: bool
     files: bool
     tiers: frozenset[str]
     prompt_mark: bool
+    system_turns: bool
 
 
 class Marks:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from hydrallm.formats.canonical_answer import Answer
     from hydrallm.formats.codec import Asked
 
-_ANTHROPIC = Carrier(urls=True, files=True, tiers=frozenset({"auto", "standard_only"}), prompt_mark=True)
+_ANTHROPIC = Carrier(
+    urls=True, files=True, tiers=frozenset({"auto", "standard_only"}), prompt_mark=True, system_turns=True
+)
 
 
 class AnthropicMessagesCodec:

@@ -38,6 +38,20 @@ from hydrallm.formats.strict_json import read_strictly
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NAMES = {
+    "budget": "thinking.budget_tokens",
+    "cache": "cache_control",
+    "display": "thinking.display",
+    "effort": "output_config.effort",
+    "output": "output_config.format",
+    "parallel": "tool_choice.disable_parallel_tool_use",
+    "reasoning": "thinking",
+    "stop": "stop_sequences",
+    "tier": "service_tier",
+    "user": "metadata.user_id",
+}
+"""What Messages calls what is dropped, where it differs."""
+
 _WHAT = "a Messages request"
 
 
@@ -108,6 +122,7 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True):
     container: msgspec.Raw = ABSENT
     mcp_servers: msgspec.Raw = ABSENT
     anthropic_version: str | None = None
+    anthropic_beta: list[str] | None = None
 
 
 _VALUE = msgspec.json.Decoder()
@@ -201,8 +216,10 @@ class _Reading:
             tier=body.service_tier or "",
             cache=read_cache(body.cache_control),
             usage_in_stream=True,
+            betas=tuple(body.anthropic_beta or ()),
             bound=tuple(self._notes.bound),
             extra=self._notes.extra,
+            names=NAMES,
         )
 
     def _message(self, message: _Message, index: int) -> Message:

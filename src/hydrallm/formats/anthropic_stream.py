@@ -116,6 +116,15 @@ class EventReader:
             case _:
                 pass
 
+    def finish(self, said: list[Event]) -> None:
+        """Read the end of a stream that is complete, where no event said so.
+
+        Args:
+            said: takes what it says.
+        """
+        if not self._ended:
+            self._close(None, said)
+
     def _start(self, message: _Message, said: list[Event]) -> None:
         if not self._started:
             self._started = True
@@ -125,7 +134,7 @@ class EventReader:
     def _use(self, usage: WireUsage | None, said: list[Event]) -> None:
         if usage is not None:
             self._usage = merged(self._usage, usage.read)
-            said.append(Used(self._usage))
+            said.append(Used(self._usage, usage.service_tier or ""))
 
     def _begin(self, index: int, raw: msgspec.Raw, said: list[Event]) -> None:
         if index in self._open:
@@ -223,6 +232,12 @@ class MessagesReader:
             name, data = sse.parse(event.removeprefix(sse.BYTE_ORDER_MARK))
             if data:
                 self._reader.take(data, said, name)
+        return said
+
+    def finish(self) -> list[Event]:
+        """Return what is still owed at a clean end."""
+        said: list[Event] = []
+        self._reader.finish(said)
         return said
 
 

@@ -17,24 +17,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hydrallm.formats.canonical import UnservedError
+from hydrallm.formats.effort import NONE, budget_of, nearest, of_budget
 
 if TYPE_CHECKING:
-    from hydrallm.formats.canonical import Facts, Reasoning
+    from hydrallm.formats.canonical import Reasoning
+    from hydrallm.formats.facts import Facts
 
 MIN_BUDGET = 1024
-
-# By effort, for models that take a budget only.
-_BUDGETS: Mapping[str, int] = {
-    "minimal": 1024,
-    "low": 2048,
-    "medium": 8192,
-    "high": 16384,
-    "xhigh": 32768,
-    "max": 32768,
-}
-_BUDGET = _BUDGETS["medium"]
-# Back again, for models that take none: the effort whose budget is not below this.
-_EFFORTS = ((4096, "low"), (12288, "medium"))
 
 _DISABLED = {"type": "disabled"}
 
@@ -100,7 +89,7 @@ def plan(asked: Reasoning | None, facts: Facts, request: Circumstances) -> Plan:
         if facts.thinks_always:
             if obstacle:
                 raise UnservedError((obstacle,))
-            return Plan(None, "low" if off and facts.effort else effort, max_tokens, off or _lost(asked, effort))
+            return Plan(None, nearest(NONE, facts.efforts) if off else effort, max_tokens, off or _lost(asked, effort))
         off = off or bool(obstacle and facts.adaptive)  # some think unless they are told not to
         said = off and (facts.adaptive or facts.budget)
         return Plan(_DISABLED if said else None, effort, max_tokens, _lost(asked, effort))
@@ -118,7 +107,7 @@ def _wanted(asked: Reasoning | None, *, native: bool) -> bool | None:
     """Return whether thoughts are wanted; None if the client did not say."""
     if asked is None:
         return None
-    if asked.enabled is False or asked.effort == "none":
+    if asked.enabled is False or asked.effort == NONE:
         return False
     if asked.enabled or asked.adaptive or asked.budget is not None:
         return True
@@ -126,23 +115,23 @@ def _wanted(asked: Reasoning | None, *, native: bool) -> bool | None:
 
 
 def _effort(asked: Reasoning | None, facts: Facts) -> str:
-    if asked is None or not facts.effort:
+    if asked is None or not facts.efforts:
         return ""
-    if asked.effort in {"", "none"}:
+    if asked.effort in {"", NONE}:
         if asked.budget is None or facts.budget:
             return ""
-        return next((effort for below, effort in _EFFORTS if asked.budget < below), "high")
-    return "low" if asked.effort == "minimal" else asked.effort
+        return nearest(of_budget(asked.budget), facts.efforts)
+    return nearest(asked.effort, facts.efforts)
 
 
 def _lost(asked: Reasoning | None, effort: str) -> bool:
     """Return whether an effort was asked for that is not said."""
-    return asked is not None and asked.effort not in {"", "none"} and not effort
+    return asked is not None and asked.effort not in {"", NONE} and not effort
 
 
 def _obstacle(facts: Facts, request: Circumstances) -> str:
     """Return why the model may not think here; empty if it may."""
-    if request.forced and not facts.forced_tool:
+    if request.forced and not facts.forced_tool_thinking:
         return "a forced tool call, while the model thinks"
     if request.prefill:
         return "an assistant turn to be continued, while the model thinks"
@@ -168,9 +157,7 @@ def _budget(asked: Reasoning, facts: Facts, said: int | None, max_tokens: int) -
     """Return a legal budget, or None if there is none, and the tokens of the whole answer."""
     budget = asked.budget
     if budget is None:
-        budget = _BUDGETS.get(asked.effort, _BUDGET)
-        if said is not None:
-            budget = min(budget, max_tokens // 2)  # the client's figure is to have room for an answer
+        budget = budget_of(asked.effort, None if said is None else max_tokens)
     budget = max(budget, MIN_BUDGET)
     if said is None:
         max_tokens = budget + facts.default_output

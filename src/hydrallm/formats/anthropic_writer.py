@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 import msgspec
 
 from hydrallm.formats.anthropic_answer import (
+    TIERS,
     is_citation,
     known_citations,
     opening,
@@ -90,6 +91,7 @@ class EventWriter:
         self._opened = False  # message_start is written
         self._ended = False
         self._usage = Usage()
+        self._tier = ""
         self._stopped = Stopped(Stop.END)
         self._called = False
         self._block: _Block | None = None
@@ -121,6 +123,7 @@ class EventWriter:
                 self._start = self._start or event
             case Used():
                 self._usage = merged(self._usage, event.usage)
+                self._tier = event.tier or self._tier
             case Stopped():
                 self._stopped = event
             case Ended():
@@ -132,12 +135,15 @@ class EventWriter:
 
     def _open_message(self) -> None:
         self._opened = True
+        usage: dict[str, Any] = write_usage(self._usage)
+        if self._tier in TIERS:  # the end has no member for it
+            usage["service_tier"] = self._tier
         message = {
             **opening(self._start.id if self._start else "", self._asked),
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": write_usage(self._usage),
+            "usage": usage,
         }
         self._say("message_start", {"type": "message_start", "message": message})
 

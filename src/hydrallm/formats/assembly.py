@@ -51,6 +51,7 @@ class _Assembly:
         self._started: Started | None = None
         self._stopped = Stopped(Stop.END)
         self._usage = Usage()
+        self._tier = ""
         self._parts: dict[int, _Part] = {}
 
     def take(self, event: Event) -> None:
@@ -65,8 +66,9 @@ class _Assembly:
                 self._part(index).signature += signature
             case Cited(index=index, citation=citation):
                 self._part(index).citations.append(citation)
-            case Used(usage=later):
+            case Used(usage=later, tier=tier):
                 self._usage = merged(self._usage, later)
+                self._tier = tier or self._tier
             case Stopped():
                 self._stopped = event
             case PartEnded() | Ended():
@@ -83,8 +85,8 @@ class _Assembly:
         if self._started is None:
             raise ValueError("the stream does not begin")
         whole = tuple(self._parts[index].whole() for index in sorted(self._parts))
-        stopped = self._stopped
-        return Answer(self._started.id, self._started.model, whole, stopped.stop, stopped.stop_sequence, self._usage)
+        started, stopped = self._started, self._stopped
+        return Answer(started.id, started.model, whole, stopped.stop, stopped.stop_sequence, self._usage, self._tier)
 
 
 class _Part:

@@ -56,7 +56,9 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     cache_write_input_tokens: int | None = None
 
 
-class _Tier(msgspec.Struct, frozen=True, gc=False):
+class Tier(msgspec.Struct, frozen=True, gc=False):
+    """The service tier that served."""
+
     type: str
 
 
@@ -78,7 +80,7 @@ class _Answer(msgspec.Struct, frozen=True, rename="camel"):
     output: _Output
     stop_reason: str
     usage: TokenUsage | None = None
-    service_tier: _Tier | None = None
+    service_tier: Tier | None = None
     additional_model_response_fields: msgspec.Raw = msgspec.Raw()
 
 

@@ -74,7 +74,7 @@ def compose(request: Request, target: Target) -> Composed:
         "outputConfig": _output(draft, thinking),
         "requestMetadata": _metadata(draft),
         "serviceTier": _tier(draft),
-        FIELDS: {**thinking.fields, **claude_choice, **_top_k(draft, thinking)},
+        FIELDS: {**thinking.fields, **claude_choice, **_top_k(draft, thinking), **_betas(draft, target)},
     }
     if draft.claude and "stopSequences" in body["inferenceConfig"]:
         body[_RESPONSE_PATHS] = [_STOP_PATH]
@@ -86,7 +86,7 @@ def compose(request: Request, target: Target) -> Composed:
     if draft.reasons:
         raise UnservedError(draft.reasons)
     encoded = msgspec.json.encode({member: value for member, value in body.items() if value})
-    return Composed(encoded, draft.dropped, draft.names.changed, draft.ids.changed)
+    return Composed(encoded, request.named(draft.dropped), draft.names.changed, draft.ids.changed)
 
 
 # ---- tools
@@ -197,6 +197,11 @@ def _top_k(draft: Draft, thinking: Thought) -> dict[str, Any]:
     return field
 
 
+def _betas(draft: Draft, target: Target) -> dict[str, Any]:
+    betas = list(dict.fromkeys((*target.betas, *draft.request.betas)))
+    return {"anthropic_beta": betas} if betas and draft.claude else {}
+
+
 def _output(draft: Draft, thinking: Thought) -> dict[str, Any]:
     said: dict[str, Any] = {"effort": thinking.effort} if thinking.effort else {}
     output = draft.request.output
@@ -205,6 +210,8 @@ def _output(draft: Draft, thinking: Thought) -> dict[str, Any]:
     if output.schema is None:
         draft.drop("output")
         return said
+    if not draft.facts.json_output:
+        draft.refuse("the model takes no schema for its answer")
     schema = {"schema": bytes(output.schema).decode()}
     schema |= {"name": output.name} if output.name else {}
     schema |= {"description": output.description} if output.description else {}

@@ -70,4 +70,4 @@ class Draft:
     def forces_a_tool(self) -> bool:
         """Whether the client wants a tool to be called."""
         choice = self.request.tool_choice
-        return choice is not None and choice.choice in {Choice.REQUIRED, Choice.TOOL}
+        return choice is not None and choice.forces

@@ -68,6 +68,7 @@ class FieldsSaid(msgspec.Struct, frozen=True):
     top_k: int | None = None
     tool_choice: ToolChoice | None = None
     parallel: bool | None = None
+    betas: tuple[str, ...] = ()
 
 
 class _Thinking(msgspec.Struct, frozen=True):
@@ -162,6 +163,7 @@ _READINGS: dict[str, tuple[msgspec.json.Decoder[Any], Callable[[Any], dict[str, 
     "top_k": (msgspec.json.Decoder(int), lambda top_k: {"top_k": top_k}),
     "inferenceConfig": (msgspec.json.Decoder(_NovaInference), lambda said: {"top_k": said.top_k}),
     "tool_choice": (msgspec.json.Decoder(_ToolChoice), _read_tool_choice),
+    "anthropic_beta": (msgspec.json.Decoder(list[str]), lambda betas: {"betas": tuple(betas)}),
 }
 
 

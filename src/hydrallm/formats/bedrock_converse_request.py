@@ -42,6 +42,26 @@ from hydrallm.formats.strict_json import read_strictly
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+NAMES = {
+    "budget": "additionalModelRequestFields.thinking.budget_tokens",
+    "cache": "cachePoint",
+    "display": "additionalModelRequestFields.thinking.display",
+    "effort": "outputConfig.effort",
+    "metadata": "requestMetadata",
+    "output": "outputConfig.textFormat",
+    "parallel": "additionalModelRequestFields.tool_choice.disable_parallel_tool_use",
+    "reasoning": "additionalModelRequestFields.thinking",
+    "stop": "inferenceConfig.stopSequences",
+    "temperature": "inferenceConfig.temperature",
+    "thinking": "reasoningContent",
+    "tier": "serviceTier",
+    "tool_choice": "toolConfig.toolChoice",
+    "top_k": "additionalModelRequestFields.top_k",
+    "top_p": "inferenceConfig.topP",
+    "user": "requestMetadata.user_id",
+}
+"""What Converse calls what is dropped, where it differs."""
+
 USER = "user_id"
 """The key in ``requestMetadata`` under which it is said who asks."""
 
@@ -155,8 +175,10 @@ def read_request(body: bytes, *, model: str, stream: bool) -> Request:
         user=metadata.pop(USER, ""),
         metadata=metadata,
         tier=said.service_tier.type if said.service_tier else "",
+        betas=fields.betas,
         bound=tuple(dict.fromkeys(bound)),
         extra=extra,
+        names=NAMES,
     )
 
 

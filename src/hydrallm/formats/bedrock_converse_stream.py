@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hydrallm.formats.bedrock_converse_answer import TokenUsage, stop_of, stop_sequence_of, usage_of
+from hydrallm.formats.bedrock_converse_answer import Tier, TokenUsage, stop_of, stop_sequence_of, usage_of
 from hydrallm.formats.bedrock_converse_blocks import MAKER, given, unsealed
 from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
 from hydrallm.formats.canonical_answer import (
@@ -88,8 +88,9 @@ class _MessageStop(msgspec.Struct, frozen=True, rename="camel"):
     additional_model_response_fields: msgspec.Raw = msgspec.Raw()
 
 
-class _Metadata(msgspec.Struct, frozen=True, gc=False):
+class _Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     usage: TokenUsage | None = None
+    service_tier: Tier | None = None
 
 
 _BLOCK_START = msgspec.json.Decoder(_BlockStart).decode
@@ -206,7 +207,8 @@ class ConverseReader:
     def _on_metadata(self, payload: bytes, said: list[Event]) -> None:
         metadata = _read(payload, _METADATA, "metadata")
         if metadata.usage is not None:
-            said.append(Used(usage_of(metadata.usage)))
+            tier = metadata.service_tier.type if metadata.service_tier is not None else ""
+            said.append(Used(usage_of(metadata.usage), tier))
         self._metadata = True
         self._complete(said)
 

@@ -2,7 +2,7 @@
 
 PURE. Claude has three forms: a budget (``enabled``), as much as it wants (``adaptive``), and not at all; which of
 them a model takes is in its facts. An effort has a member of its own, for the models that take one; where a model has
-only a budget, it is a share of the tokens that the answer may have. Other makers have words of their own for the
+only a budget, it is a number of tokens. Other makers have words of their own for the
 effort.
 
 What does not go together with thinking, for Claude: a temperature, top-k and a low top-p; a forced tool, for some
@@ -21,6 +21,7 @@ import msgspec
 
 from hydrallm.formats.bedrock_converse_fields import Maker
 from hydrallm.formats.canonical import Role, Thinking, ToolUse
+from hydrallm.formats.effort import NONE, budget_of, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,16 +30,8 @@ if TYPE_CHECKING:
     from hydrallm.formats.bedrock_converse_turns import Turn
     from hydrallm.formats.canonical import Reasoning
 
-NONE = "none"
-
 _LEAST_BUDGET = 1024  # tokens
-_MOST_BUDGET = 32_000  # tokens; beyond that Claude's makers advise against a plain request
-# The share of an answer's tokens that an effort may think.
-_SHARES = {"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.9, "max": 0.95}
 _USUAL = "medium"
-# Converse's words are low to max, Nova's low to high.
-_EFFORTS = {"minimal": "low"}
-_NOVA_EFFORTS = {"minimal": "low", "xhigh": "high", "max": "high"}
 
 
 class Thought(msgspec.Struct, frozen=True):
@@ -63,7 +56,9 @@ def thought(draft: Draft, turns: Sequence[Turn]) -> Thought:
         turns: of the conversation, as they are sent.
     """
     reasoning, facts = draft.request.reasoning, draft.facts
-    unforced = draft.forces_a_tool and not facts.forced_tool
+    if draft.forces_a_tool and not facts.forced_tool:
+        draft.refuse("the model takes no forced tool")
+    unforced = draft.forces_a_tool and not facts.forced_tool_thinking
     if unforced and facts.thinks_always:
         draft.refuse("the model thinks always, and takes no forced tool while it does")
     if reasoning is None:
@@ -72,7 +67,7 @@ def thought(draft: Draft, turns: Sequence[Turn]) -> Thought:
         return _off(draft)
     if not draft.claude:
         return _effort(reasoning, draft)
-    effort = _EFFORTS.get(reasoning.effort, reasoning.effort) if facts.effort else ""
+    effort = nearest(reasoning.effort, facts.efforts) if reasoning.effort else ""
     form = None if unforced else _form(reasoning, draft, turns)
     if form is None:
         draft.drop("reasoning")
@@ -97,7 +92,7 @@ def _form(reasoning: Reasoning, draft: Draft, turns: Sequence[Turn]) -> dict[str
         return None  # a turn to be continued has no room for a thought before it
     if facts.adaptive and (reasoning.budget is None or not facts.budget):
         if reasoning.budget is not None:
-            draft.drop("reasoning.budget")
+            draft.drop("budget")
         return {"type": "adaptive"}
     if not facts.budget or _pending_without_thought(turns):
         return None
@@ -115,7 +110,7 @@ def _budget(reasoning: Reasoning, draft: Draft) -> int | None:
         return None
     wanted = reasoning.budget
     if wanted is None:
-        wanted = min(int(room * _SHARES.get(reasoning.effort, _SHARES[_USUAL])), _MOST_BUDGET)
+        wanted = budget_of(reasoning.effort, None if draft.request.max_tokens is None else room)
     return max(_LEAST_BUDGET, min(wanted, room - 1))
 
 
@@ -128,15 +123,14 @@ def _pending_without_thought(turns: Sequence[Turn]) -> bool:
 
 def _effort(reasoning: Reasoning, draft: Draft) -> Thought:
     """Return the effort for a model that is not Claude."""
-    if not draft.facts.effort:
+    request, effort = draft.request, nearest(reasoning.effort or _USUAL, draft.facts.efforts)
+    if not effort:
         draft.drop("reasoning")
         return Thought()
     if reasoning.budget is not None:
-        draft.drop("reasoning.budget")
-    request, effort = draft.request, reasoning.effort or _USUAL
+        draft.drop("budget")
     match draft.maker:
         case Maker.NOVA:
-            effort = _NOVA_EFFORTS.get(effort, effort)
             if effort == "high" and (request.max_tokens, request.temperature, request.top_p) != (None, None, None):
                 effort = "medium"  # Nova refuses the high one beside any of these
             return Thought({"reasoningConfig": {"type": "enabled", "maxReasoningEffort": effort}})
@@ -145,4 +139,4 @@ def _effort(reasoning: Reasoning, draft: Draft) -> Thought:
         case Maker.OPENAI:
             return Thought({"reasoning": {"effort": effort}})
         case _:
-            return Thought({}, _EFFORTS.get(effort, effort))
+            return Thought({}, effort)

@@ -76,6 +76,8 @@ def join(draft: Draft) -> tuple[list[Text], list[Turn]]:
         if message.name:
             draft.drop("name")
         parts = _kept(message, signed=draft.claude)
+        if _thoughts(parts) < _thoughts(message.parts):
+            draft.drop("thinking")
         role = Role.USER if message.role is Role.SYSTEM else message.role
         if parts and turns and turns[-1].role is role:
             turns[-1].parts += parts
@@ -102,6 +104,10 @@ def _kept(message: Message, *, signed: bool) -> list[Part]:
         elif not isinstance(part, Thinking) and part.cache is not None:
             mark(kept, part.cache)
     return kept
+
+
+def _thoughts(parts: Iterable[Part]) -> int:
+    return sum(isinstance(part, Thinking) for part in parts)
 
 
 def _known(thought: Thinking) -> bool:

@@ -17,6 +17,7 @@ import msgspec
 
 from hydrallm.formats.bedrock_converse_answer import (
     STOP_WORDS,
+    TIERS,
     is_citation,
     signature_of,
     usage_members,
@@ -112,6 +113,7 @@ class ConverseWriter:
         self._started = False
         self._stopped = Stopped(Stop.END)
         self._usage = Usage()
+        self._tier = ""
 
     def feed(self, events: list[Event]) -> bytes:
         """Return the frames that say ``events``."""
@@ -135,8 +137,9 @@ class ConverseWriter:
                 if block := self._blocks.get(event.index):
                     block.waiting.append(event)
                     self._go_on(frames)
-            case Used(usage=usage):
+            case Used(usage=usage, tier=tier):
                 self._usage = merged(self._usage, usage)
+                self._tier = tier if tier in TIERS else self._tier
             case Stopped():
                 self._stopped = event
             case Ended():
@@ -231,5 +234,7 @@ class ConverseWriter:
         if self._stopped.stop_sequence is not None:
             stop["additionalModelResponseFields"] = {"stop_sequence": self._stopped.stop_sequence}
         frames.append(_frame(_MESSAGE_STOP, _ENCODE(stop)))
-        metadata = {"usage": usage_members(self._usage), "metrics": {"latencyMs": 0}}
+        metadata: dict[str, Any] = {"usage": usage_members(self._usage), "metrics": {"latencyMs": 0}}
+        if self._tier:
+            metadata["serviceTier"] = {"type": self._tier}
         frames.append(_frame(_METADATA, _ENCODE(metadata)))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 VERSION = "bedrock-2023-05-31"
 """Of the body, where the endpoint's settings do not say."""
 
-_BEDROCK = Carrier(urls=False, files=False, tiers=frozenset(), prompt_mark=False)
+_BEDROCK = Carrier(urls=False, files=False, tiers=frozenset(), prompt_mark=False, system_turns=False)
 
 _HEADERS = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
 
@@ -67,6 +67,12 @@ class InvokeReader:
             self._reader.take(inner, said)
         return said
 
+    def finish(self) -> list[Event]:
+        """Return what is still owed at a clean end."""
+        said: list[Event] = []
+        self._reader.finish(said)
+        return said
+
 
 class BedrockInvokeCodec:
     """The codec of ``bedrock-invoke``."""
@@ -80,7 +86,7 @@ class BedrockInvokeCodec:
     def compose(self, request: Request, target: Target) -> Composed:
         """Return ``request`` as a body for ``target``, which must be one of Anthropic's models."""
         rest: dict[str, object] = {"anthropic_version": target.version or VERSION}
-        if (betas := request.extra.get("anthropic_beta")) is not None:
+        if betas := list(dict.fromkeys((*target.betas, *request.betas))):
             rest["anthropic_beta"] = betas
         return anthropic_composition.compose(request, target, _BEDROCK, rest)
 

@@ -4,8 +4,8 @@ PURE. Theory of operation
 =========================
 
 A request whose client and model speak the same format never comes here: its bytes pass through, spliced by
-:mod:`hydrallm.formats.splice`. Otherwise it goes *client format -> canonical -> model's format*, and the answer goes back
-the same way; so a format is one file that knows this one, and no file knows two formats.
+:mod:`hydrallm.formats.splice`. Otherwise it goes *client format -> canonical -> model's format*, and the answer goes
+back the same way; so a format is one file that knows this one, and no file knows two formats.
 
 The canonical form holds what at least two formats can say. What only one can say is kept in three ways:
 
@@ -26,8 +26,14 @@ Every format is fair game for hostile input: decoders raise :class:`Untranslatab
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 import msgspec
+
+from hydrallm.formats.facts import Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # -- parts of messages -------------------------------------------------------------------------------------------------
 
@@ -226,6 +232,11 @@ class ToolChoice(msgspec.Struct, frozen=True):
     name: str = ""
     allowed: tuple[str, ...] = ()
 
+    @property
+    def forces(self) -> bool:
+        """Whether a call must come."""
+        return self.choice in {Choice.REQUIRED, Choice.TOOL}
+
 
 class Reasoning(msgspec.Struct, frozen=True):
     """How much the model thinks; what is not said is None or empty.
@@ -290,8 +301,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         cache: a mark after the whole prompt (Anthropic's top-level ``cache_control``).
         cache_key: OpenAI's ``prompt_cache_key``.
         usage_in_stream: whether the client asked to be told the usage at the end of its stream (Chat).
+        betas: of Anthropic's, that the body asked for.
         bound: why no other format can serve this; empty if any may.
         extra: members that nobody here knows, by name.
+        names: what the client's format calls what is dropped, where it differs from what it is called here: a field of
+            this or of a part, ``effort``, ``budget``, ``summary`` and ``display`` for those of ``reasoning``, and
+            ``thinking`` for a thought in the history.
     """
 
     format: str
@@ -320,40 +335,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     cache: Cache | None = None
     cache_key: str = ""
     usage_in_stream: bool = False
+    betas: tuple[str, ...] = ()
     bound: tuple[str, ...] = ()
     extra: dict[str, msgspec.Raw] = {}
+    names: dict[str, str] = {}
 
-
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a model, from the shipped data and the config; the defaults are safe for any.
-
-    Attributes:
-        max_output: tokens that an answer may have.
-        default_output: tokens to ask for where a format demands a figure and the client gave none.
-        budget: thinks with a budget (Anthropic's ``enabled``).
-        adaptive: thinks as much as it wants (Anthropic's ``adaptive``).
-        thinks_always: refuses to be told not to think.
-        effort: takes an effort.
-        sampling: takes temperature, top_p and top_k.
-        forced_tool: takes a tool choice that forces a call, also while it thinks.
-        prefill: continues an assistant turn.
-        images, documents, tools: takes them.
-        cache: takes cache marks.
-    """
-
-    max_output: int | None = None
-    default_output: int = 4096
-    budget: bool = False
-    adaptive: bool = False
-    thinks_always: bool = False
-    effort: bool = False
-    sampling: bool = True
-    forced_tool: bool = True
-    prefill: bool = True
-    images: bool = True
-    documents: bool = True
-    tools: bool = True
-    cache: bool = True
+    def named(self, fields: Iterable[str]) -> tuple[str, ...]:
+        """Return ``fields``, and members of ``extra``, by the client's names for them, each once."""
+        return tuple(dict.fromkeys(name if name in self.extra else self.names.get(name, name) for name in fields))
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -363,11 +352,13 @@ class Target(msgspec.Struct, frozen=True):
         model: the upstream's name for it.
         facts: what is known of it.
         version: of the API, where it decides which members are legal (Anthropic's ``anthropic-version``).
+        betas: of Anthropic's, that the endpoint's settings ask for, where they are said in the body (Bedrock).
     """
 
     model: str
     facts: Facts
     version: str = ""
+    betas: tuple[str, ...] = ()
 
 
 class Composed(msgspec.Struct, frozen=True):

@@ -118,9 +118,10 @@ class PartEnded(msgspec.Struct, frozen=True, gc=False):
 
 
 class Used(msgspec.Struct, frozen=True, gc=False):
-    """The usage so far: cumulative, and later figures win."""
+    """The usage so far: cumulative, and later figures win; and the service tier, once it is known."""
 
     usage: Usage
+    tier: str = ""
 
 
 class Stopped(msgspec.Struct, frozen=True, gc=False):

@@ -41,6 +41,12 @@ class Reader(Protocol):
     def feed(self, events: bytes) -> list[Event]:
         """Return what whole events of the stream (as a :class:`~hydrallm.formats.base.Scan` passes them on) say."""
 
+    def finish(self) -> list[Event]:
+        """Return what is still owed at a clean end of the stream (``Scan.complete``): its :class:`Ended`, if not given.
+
+        A stream may be complete before its last event: of Chat without ``[DONE]``, of Converse without ``metadata``.
+        """
+
 
 class Writer(Protocol):
     """Writes a stream of one format."""

@@ -44,7 +44,7 @@ FINISHES = {
     Stop.PAUSE: "stop",
 }
 
-_TIERS = {
+TIERS = {
     "auto": "auto",
     "default": "default",
     "standard": "default",
@@ -192,7 +192,7 @@ def write_answer(answer: Answer, asked: Asked) -> bytes:
     }
     if (usage := written_usage(answer.usage)) is not None:
         body["usage"] = usage
-    if tier := _TIERS.get(answer.tier):
+    if tier := TIERS.get(answer.tier):
         body["service_tier"] = tier
     return encoded(body)
 

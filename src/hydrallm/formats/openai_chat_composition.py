@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hydrallm.formats.canonical import Choice, Composed, ToolResult, ToolUse, UnservedError
+from hydrallm.formats.effort import told
 from hydrallm.formats.openai_chat_conversation import NAME_CHARACTERS, NAME_LENGTH, Conversation, Record
 from hydrallm.formats.openai_chat_request import NAME
 from hydrallm.formats.renaming import Renaming
@@ -25,7 +26,7 @@ from hydrallm.formats.renaming import Renaming
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hydrallm.formats.canonical import JsonOutput, Message, Request, Target, Tool
+    from hydrallm.formats.canonical import JsonOutput, Message, Request, Target, Tool, ToolChoice
 
 _STOPS = 4
 _TEMPERATURE = 2.0
@@ -40,9 +41,6 @@ _TIERS = {
     "fast": "fast",
 }
 """Service tiers, by the words of all formats. ``auto`` is the default of all."""
-
-_EFFORTS = ((4096, "low"), (16384, "medium"))
-"""The effort that a budget of so many tokens is; anything more is ``high``."""
 
 
 def compose(request: Request, target: Target) -> Composed:
@@ -81,7 +79,7 @@ class _Composition:
             encoded = msgspec.json.encode(body)
         except UnicodeEncodeError:
             raise UnservedError(("it has half of a surrogate pair, which no JSON can say",)) from None
-        return Composed(encoded, tuple(record.dropped), record.names.changed, record.ids.changed)
+        return Composed(encoded, request.named(record.dropped), record.names.changed, record.ids.changed)
 
     def _tools(self) -> dict[str, Any]:
         request, choice = self._request, self._request.tool_choice
@@ -93,7 +91,7 @@ class _Composition:
             return {}
         body: dict[str, Any] = {"tools": tools}
         if choice is not None:
-            body["tool_choice"] = self._choice(choice.choice, choice.name)
+            body["tool_choice"] = self._choice(choice)
         if request.parallel is False:
             body["parallel_tool_calls"] = False
         return body
@@ -111,14 +109,17 @@ class _Composition:
             said["strict"] = tool.strict
         return {"type": "function", "function": said}
 
-    def _choice(self, choice: Choice, name: str) -> str | dict[str, Any]:
-        if choice in {Choice.REQUIRED, Choice.TOOL} and not self._facts.forced_tool:
+    def _choice(self, choice: ToolChoice) -> str | dict[str, Any]:
+        facts = self._facts
+        if choice.forces and not facts.forced_tool:
             self._record.refuse("the model refuses to be forced to call a tool")
-        if choice is not Choice.TOOL:
-            return choice.value
-        custom = any(tool.custom and tool.name == name for tool in self._request.tools)
+        elif choice.forces and facts.thinks_always and not facts.forced_tool_thinking:
+            self._record.refuse("the model always thinks, and refuses to be forced to call a tool while it does")
+        if choice.choice is not Choice.TOOL:
+            return choice.choice.value
+        custom = any(tool.custom and tool.name == choice.name for tool in self._request.tools)
         kind = "custom" if custom else "function"
-        return {"type": kind, kind: {"name": self._record.names.of(name)}}
+        return {"type": kind, kind: {"name": self._record.names.of(choice.name)}}
 
     def _sampling(self) -> dict[str, Any]:
         request = self._request
@@ -142,7 +143,7 @@ class _Composition:
         body: dict[str, Any] = {}
         if (most := request.max_tokens) is not None:
             # Models with an effort are OpenAI's newer ones and refuse the older name; other servers may know no other.
-            name = "max_completion_tokens" if facts.effort else "max_tokens"
+            name = "max_completion_tokens" if facts.efforts else "max_tokens"
             body[name] = most if facts.max_output is None else min(most, facts.max_output)
         if stop := [text for text in request.stop if text]:
             body["stop"] = stop
@@ -153,7 +154,7 @@ class _Composition:
     def _reasoning(self) -> dict[str, Any]:
         body: dict[str, Any] = {}
         if verbosity := self._request.verbosity:
-            if self._facts.effort:
+            if self._facts.efforts:
                 body["verbosity"] = verbosity
             else:
                 self._record.drop("verbosity")
@@ -162,15 +163,11 @@ class _Composition:
         for field in ("summary", "display"):
             if getattr(reasoning, field):
                 self._record.drop(field)
-        off = reasoning.enabled is False or reasoning.effort == "none"
-        field = "effort" if reasoning.effort else "budget"
-        effort = "none" if off else reasoning.effort or _effort(reasoning.budget)
-        if self._facts.effort and not (off and self._facts.thinks_always):
-            return body | ({"reasoning_effort": effort} if effort else {})
-        # A model without an effort is not told not to think: it does as it does.
-        if effort and (not off or self._facts.thinks_always):
-            self._record.drop(field)
-        return body
+        choice = self._request.tool_choice
+        effort, lost = told(reasoning, self._facts, forced=choice is not None and choice.forces)
+        if lost:
+            self._record.drop("effort" if reasoning.effort else "budget" if reasoning.budget else "reasoning")
+        return body | ({"reasoning_effort": effort} if effort else {})
 
     def _identity(self) -> dict[str, Any]:
         request = self._request
@@ -192,6 +189,8 @@ class _Composition:
     def _response_format(self, output: JsonOutput) -> dict[str, Any]:
         if output.schema is None:
             return {"type": "json_object"}
+        if not self._facts.json_output:
+            self._record.refuse("the model takes no schema for its answer")
         said: dict[str, Any] = {
             "name": Renaming(NAME_CHARACTERS, NAME_LENGTH).of(output.name or "answer"),
             "schema": output.schema,
@@ -201,12 +200,6 @@ class _Composition:
         if output.strict is not None:
             said["strict"] = output.strict
         return {"type": "json_schema", "json_schema": said}
-
-
-def _effort(budget: int | None) -> str:
-    if budget is None:
-        return ""
-    return next((effort for most, effort in _EFFORTS if budget <= most), "high")
 
 
 def _has_tools(messages: Iterable[Message]) -> bool:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from hydrallm.formats.canonical import (
     Document,
-    Facts,
     Image,
     Message,
     Part,
@@ -25,10 +24,13 @@ from hydrallm.formats.canonical import (
     ToolUse,
 )
 from hydrallm.formats.data_url import data_url, image_type
+from hydrallm.formats.openai_chat_request import LONG
 from hydrallm.formats.renaming import Renaming
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from hydrallm.formats.facts import Facts
 
 NAME_CHARACTERS = "a-zA-Z0-9_-"
 NAME_LENGTH = 64
@@ -41,45 +43,13 @@ _ID_LENGTH = 40
 _DETAILS = frozenset({"auto", "low", "high", "original"})
 _PDF = "application/pdf"
 
-_MESSAGES_NAMES = {
-    "cache": "cache_control",
-    "display": "thinking.display",
-    "effort": "output_config.effort",
-    "budget": "thinking.budget_tokens",
-    "thought": "thinking",
-    "tier": "service_tier",
-}
-_NAMES: dict[str, dict[str, str]] = {
-    "openai-chat": {"cache": "prompt_cache_breakpoint", "effort": "reasoning_effort", "tier": "service_tier"},
-    "openai-responses": {
-        "cache": "prompt_cache_breakpoint",
-        "effort": "reasoning.effort",
-        "summary": "reasoning.summary",
-        "thought": "reasoning",
-        "tier": "service_tier",
-        "verbosity": "text.verbosity",
-    },
-    "anthropic-messages": _MESSAGES_NAMES,
-    "bedrock-invoke": _MESSAGES_NAMES,
-    "bedrock-converse": {
-        "cache": "cachePoint",
-        "effort": "outputConfig.effort",
-        "metadata": "requestMetadata",
-        "thought": "reasoningContent",
-        "tier": "serviceTier",
-        "temperature": "inferenceConfig.temperature",
-        "top_p": "inferenceConfig.topP",
-    },
-}
-"""What clients call what is dropped, by their format; where nothing is said, they call it as it is called here."""
-
 
 class Record:
     """What comes of composing a request beside its body.
 
     Attributes:
         reasons: why it cannot be served.
-        dropped: what could not be said, by the client's names.
+        dropped: what could not be said, by the canonical names.
         names: of tools.
         ids: of their calls.
     """
@@ -89,7 +59,6 @@ class Record:
         self.dropped: dict[str, None] = {}
         self.names = Renaming(NAME_CHARACTERS, NAME_LENGTH)
         self.ids = Renaming(_ID_CHARACTERS, _ID_LENGTH)
-        self._called = _NAMES.get(request.format, {})
 
     def refuse(self, reason: str) -> None:
         """Take note why the request cannot be served."""
@@ -97,7 +66,7 @@ class Record:
 
     def drop(self, field: str) -> None:
         """Take note that a field of the request is not said."""
-        self.dropped[self._called.get(field, field)] = None
+        self.dropped[field] = None
 
     def mark(self, part: Part | Tool) -> None:
         """Take note of what a part has beside it, and Chat has not."""
@@ -127,7 +96,7 @@ class Conversation:
         if request.cache is not None:
             self._record.drop("cache")
         if request.system:
-            messages.append({"role": "system", "content": self._words(request.system)})
+            messages.append({"role": "system", "content": self._said(request.system)})
         for role, turn in groupby(request.messages, key=lambda message: message.role):
             if role is Role.USER:
                 messages += self._user(list(turn))
@@ -143,7 +112,7 @@ class Conversation:
         texts = [part for part in said.parts if isinstance(part, Text)]
         if len(texts) < len(said.parts):
             self._record.refuse("instructions that are more than text")
-        return {"role": "system", "content": self._words(texts)} | _named(said)
+        return {"role": "system", "content": self._said(texts)} | _named(said)
 
     def _user(self, turn: list[Message]) -> list[dict[str, Any]]:
         """Return the messages of a user's turn: first the results of tools, then what only they had, then the rest."""
@@ -195,11 +164,14 @@ class Conversation:
         return message | _named(turn[0])
 
     def _thought(self, thoughts: list[Thinking]) -> str:
-        """Return the thoughts that nobody signed, as the servers that think without a signature want them back."""
-        free = [thought.text for thought in thoughts if not (thought.maker or thought.signature or thought.redacted)]
-        if len(free) < len(thoughts):
-            self._record.drop("thought")
-        return "".join(free)
+        """Return thoughts, as the models that think without a signature want them back.
+
+        Whose they are does not matter: such a model refuses a tool loop in which they are missing.
+        """
+        texts = [thought.text for thought in thoughts if thought.text and self._facts.thoughts_back]
+        if len(texts) < len(thoughts):
+            self._record.drop("thinking")
+        return "".join(texts)
 
     def _call(self, call: ToolUse) -> dict[str, Any]:
         self._record.mark(call)
@@ -212,8 +184,15 @@ class Conversation:
         """Return a content: a text, if it is nothing but text."""
         texts = [part for part in said.parts if isinstance(part, Text)]
         if len(texts) == len(said.parts):
-            return self._words(texts)
+            return self._said(texts)
         return [piece for part in said.parts for piece in self._part(part)]
+
+    def _said(self, texts: Iterable[Text]) -> str | list[dict[str, Any]]:
+        """Return texts as one, unless there is a mark between them that the model takes."""
+        said = list(texts)
+        if self._facts.breakpoints and any(text.cache is not None for text in said):
+            return [piece for text in said for piece in self._part(text)]
+        return self._words(said)
 
     def _words(self, texts: Iterable[Text]) -> str:
         said = list(texts)
@@ -221,20 +200,30 @@ class Conversation:
             self._record.mark(text)
         return "\n\n".join(text.text for text in said)
 
+    def _mark(self, part: Part) -> dict[str, Any]:
+        """Return the member that is the mark after a part."""
+        if isinstance(part, Thinking) or part.cache is None or not self._facts.breakpoints:
+            self._record.mark(part)
+            return {}
+        if isinstance(part, Text) and part.citations is not None:
+            self._record.drop("citations")
+        return {"prompt_cache_breakpoint": {"mode": "explicit"} | ({"ttl": LONG} if part.cache.ttl == "1h" else {})}
+
     def _part(self, part: Part) -> list[dict[str, Any]]:
-        self._record.mark(part)
+        mark = self._mark(part)
         match part:
             case Text():
-                return [{"type": "text", "text": part.text}]
+                return [{"type": "text", "text": part.text} | mark]
             case Image():
-                return self._image(part)
+                return [self._image(part) | mark]
             case Document():
-                return self._document(part)
+                *before, last = self._document(part)
+                return [*before, last | mark]
             case _:
                 self._record.refuse(f"a {type(part).__name__} in a user's turn")
                 return []
 
-    def _image(self, image: Image) -> list[dict[str, Any]]:
+    def _image(self, image: Image) -> dict[str, Any]:
         source = image.source
         if not self._facts.images:
             self._record.refuse("the model takes no images")
@@ -243,7 +232,7 @@ class Conversation:
         link = {"url": source.url or data_url(source.media_type or image_type(source.data), source.data)}
         if image.detail in _DETAILS:
             link["detail"] = image.detail
-        return [{"type": "image_url", "image_url": link}]
+        return {"type": "image_url", "image_url": link}
 
     def _document(self, document: Document) -> list[dict[str, Any]]:
         if not self._facts.documents:

@@ -57,6 +57,7 @@ class _Chunk(msgspec.Struct, frozen=True, gc=False):
     usage: ChatUsage | None = None
     id: object = None
     model: object = None
+    service_tier: object = None
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk).decode
@@ -140,7 +141,7 @@ class ChatReader:
             if choice.finish_reason:
                 self._stop(choice.finish_reason, said)
         if chunk.usage is not None:
-            said.append(Used(usage_of(chunk.usage)))
+            said.append(Used(usage_of(chunk.usage), text_of(chunk.service_tier)))
 
     def _begin(self, identity: str, model: str, said: list[Event]) -> None:
         if not self._begun:

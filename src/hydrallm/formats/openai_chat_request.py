@@ -42,11 +42,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NAME = "openai-chat"
+NAMES = {
+    "cache": "prompt_cache_breakpoint",
+    "cache_key": "prompt_cache_key",
+    "effort": "reasoning_effort",
+    "output": "response_format",
+    "parallel": "parallel_tool_calls",
+    "reasoning": "reasoning_effort",
+    "thinking": "reasoning_content",
+    "tier": "service_tier",
+}
+"""What Chat calls what is dropped, where it differs."""
 NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 """The schema of a function that has none."""
 
 _PDF = "application/pdf"
-_LONG = "12h"  # of OpenAI's two lifetimes of a cache mark, the one that is not the default
+LONG = "12h"
+"""Of OpenAI's two lifetimes of a cache mark, the one that is not the default."""
 
 
 # What no other format has; and of what values that holds.
@@ -110,6 +122,7 @@ def read_request(body: bytes, *, model: str, stream: bool) -> Request:
         usage_in_stream=options is not None and options.include_usage is True,
         bound=tuple(reading.bound),
         extra={name: raw for name, raw in members.items() if name not in chat.KNOWN and bytes(raw) != b"null"},
+        names=NAMES,
     )
 
 
@@ -304,7 +317,7 @@ def _cache(part: chat.Part) -> Cache | None:
     if (mark := part.prompt_cache_breakpoint) is None:
         return None
     # OpenAI's default is 30 minutes, and another maker's is another; its 12 hours are as long as one can get.
-    return Cache("1h" if mark.ttl == _LONG else "")
+    return Cache("1h" if mark.ttl == LONG else "")
 
 
 def is_said(value: object) -> bool:

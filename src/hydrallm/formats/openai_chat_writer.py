@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from hydrallm.formats.canonical import Text, Thinking, ToolUse
 from hydrallm.formats.canonical_answer import Added, Ended, PartEnded, PartStarted, Stop, Stopped, Usage, Used, merged
-from hydrallm.formats.openai_chat_answer import encoded, finish_of, identity_of, written_usage
+from hydrallm.formats.openai_chat_answer import TIERS, encoded, finish_of, identity_of, written_usage
 
 if TYPE_CHECKING:
     from hydrallm.formats.canonical_answer import Event
@@ -48,6 +48,7 @@ class ChatWriter:
         self._growing: dict[int, _Growing] = {}
         self._calls = 0
         self._usage = Usage()
+        self._tier = ""
         self._stop = Stop.END
         self._begun = False
         self._refused = False
@@ -70,8 +71,9 @@ class ChatWriter:
                 return self._start(index, part)
             case PartEnded(index=index):
                 return self._close(index)
-            case Used(usage=usage):
+            case Used(usage=usage, tier=tier):
                 self._usage = merged(self._usage, usage)
+                self._tier = TIERS.get(tier, self._tier)
             case Stopped(stop=stop):
                 self._stop = stop
             case Ended():
@@ -132,7 +134,8 @@ class ChatWriter:
         begun = self._begin(speaks=True) + b"".join(map(self._close, self._growing))
         self._growing.clear()
         finish = finish_of(self._stop, refused=self._refused).encode()
-        ended = begun + self._before + b'{},"logprobs":null,"finish_reason":"' + finish + b'"}]' + self._tail
+        tier = b',"service_tier":"%b"' % self._tier.encode() if self._tier else b""
+        ended = begun + self._before + b'{},"logprobs":null,"finish_reason":"' + finish + b'"}]' + tier + self._tail
         if self._asked.usage_in_stream and (usage := written_usage(self._usage)) is not None:
-            ended += self._head + b'[],"usage":' + encoded(usage) + b"}\n\n"
+            ended += self._head + b'[],"usage":' + encoded(usage) + tier + b"}\n\n"
         return ended + _DONE

@@ -34,7 +34,7 @@ _REASONS = {Stop.LENGTH: "max_output_tokens", Stop.CONTEXT: "max_output_tokens",
 _ANNOTATIONS = frozenset({"file_citation", "url_citation", "container_file_citation", "file_path"})
 """Types of citations that are of this format."""
 
-_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
+TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
 
 
 # ---- reading
@@ -205,7 +205,7 @@ def write_answer(answer: Answer, asked: Asked) -> bytes:
         status = "incomplete" if cut and index == last else "completed"
         output.append(item_of(known, item_id(known, asked, index), status))
     response = response_of(asked, answer.model, output, answer.stop, answer.usage)
-    return msgspec.json.encode(response | {"service_tier": answer.tier if answer.tier in _TIERS else None})
+    return msgspec.json.encode(response | {"service_tier": answer.tier if answer.tier in TIERS else None})
 
 
 def identified(part: Text | Thinking | ToolUse, asked: Asked, index: int, taken: set[str]) -> Text | Thinking | ToolUse:

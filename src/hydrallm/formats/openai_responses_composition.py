@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from hydrallm.formats.canonical import Choice, Composed, Role, ToolResult, ToolUse, UnservedError
+from hydrallm.formats.effort import told
 from hydrallm.formats.openai_responses_input import LONGEST_NAME, NAME_CHARACTERS, Input
 from hydrallm.formats.openai_responses_request import TEMPERATURE_MAX
 from hydrallm.formats.renaming import Renaming
@@ -45,9 +46,6 @@ _TIERS = {
     "ultrafast": "ultrafast",
 }
 """The service tiers that there are here, by the words of all formats."""
-
-_BUDGETS = ((4096, "low"), (16384, "medium"))
-"""The effort that a budget of so many tokens is; anything more is ``high``."""
 
 _PAIRS, _KEY, _VALUE = 16, 64, 512
 """The bounds of ``metadata``: pairs, and characters of keys and of values."""
@@ -97,7 +95,8 @@ class _Composition:
             encoded = msgspec.json.encode(body)
         except UnicodeEncodeError:
             raise UnservedError(("half of a surrogate pair, which JSON in UTF-8 cannot say",)) from None
-        return Composed(encoded, tuple(self._dropped), dict(self._input.names.changed), dict(self._input.ids.changed))
+        names, ids = self._input.names, self._input.ids
+        return Composed(encoded, request.named(self._dropped), dict(names.changed), dict(ids.changed))
 
     # ---- tools
 
@@ -107,7 +106,7 @@ class _Composition:
         if (request.tools or called) and not self._facts.tools:
             self._reasons["the model takes no tools"] = None
         if not request.tools:
-            if choice is not None and choice.choice in {Choice.REQUIRED, Choice.TOOL}:
+            if choice is not None and choice.forces:
                 self._reasons["a tool is to be called, and there are none"] = None
             return {}
         members: Members = {"tools": [self._tool(tool) for tool in request.tools]}
@@ -129,8 +128,11 @@ class _Composition:
         return item | {"parameters": tool.schema, "strict": bool(tool.strict)}
 
     def _choice(self, choice: ToolChoice) -> str | Members:
-        if choice.choice in {Choice.REQUIRED, Choice.TOOL} and not self._facts.forced_tool:
+        facts = self._facts
+        if choice.forces and not facts.forced_tool:
             self._reasons["the model refuses a forced tool"] = None
+        elif choice.forces and facts.thinks_always and not facts.forced_tool_thinking:
+            self._reasons["the model always thinks, and refuses a forced tool while it does"] = None
         if choice.choice is Choice.TOOL:
             return self._reference(choice.name)
         if choice.allowed and choice.choice is not Choice.NONE:
@@ -166,21 +168,17 @@ class _Composition:
     def _reasoning(self) -> Members:
         asked, facts = self._request.reasoning, self._facts
         # A model that has an effort thinks; its thoughts are wanted back, for nothing is stored.
-        members: Members = {"include": [_ENCRYPTED]} if facts.effort else {}
+        members: Members = {"include": [_ENCRYPTED]} if facts.efforts else {}
         if asked is None:
             return members
-        off = asked.enabled is False or asked.effort == "none"
-        effort = "none" if off else asked.effort or _effort_of(asked.budget)
+        choice = self._request.tool_choice
+        effort, lost = told(asked, facts, forced=choice is not None and choice.forces)
         summary = asked.summary or ("auto" if asked.display == "summarized" else "")
-        said = {name: word for name, word in (("effort", effort), ("summary", summary)) if word}
-        if not facts.effort:
-            # A model that has none is not known to think, so it need not be told not to.
-            if said and not off:
-                self._dropped["reasoning"] = None
-            return members
-        if off and facts.thinks_always:
-            del said["effort"]
+        if lost or (summary and not facts.efforts):
             self._dropped["reasoning"] = None
+        if not facts.efforts:
+            return members
+        said = {name: word for name, word in (("effort", effort), ("summary", summary)) if word}
         return members | ({"reasoning": said} if said else {})
 
     def _text(self) -> Members:
@@ -189,6 +187,8 @@ class _Composition:
         if output is not None and output.schema is None:
             said["format"] = {"type": "json_object"}
         elif output is not None:
+            if not self._facts.json_output:
+                self._reasons["the model takes no schema for its answer"] = None
             name = Renaming(NAME_CHARACTERS, LONGEST_NAME).of(output.name or "answer")
             form: Members = {"type": "json_schema", "name": name, "schema": output.schema}
             optional = {"description": output.description, "strict": output.strict}
@@ -225,9 +225,3 @@ class _Composition:
             self._dropped["tier"] = None
             return {}
         return {"service_tier": _TIERS[request.tier]}
-
-
-def _effort_of(budget: int | None) -> str:
-    if budget is None:
-        return ""
-    return next((effort for most, effort in _BUDGETS if budget <= most), "high")

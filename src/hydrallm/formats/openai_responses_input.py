@@ -8,8 +8,8 @@ PURE. What is said here and not by the format's reference, because the API answe
 * a reasoning item comes before what followed from it, and means nothing without its encrypted content if nothing is
   stored.
 
-A cache mark is written only for a client of OpenAI's formats: models before gpt-5.6 refuse it, all cache by themselves,
-and a client who knows another provider's marks does not know that.
+A cache mark is written only for models that are known to take it: those before gpt-5.6 refuse it, and all cache by
+themselves.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from hydrallm.formats.renaming import Renaming
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hydrallm.formats.canonical import Cache, Facts, Message, Part, Request, Source
+    from hydrallm.formats.canonical import Cache, Message, Part, Request, Source
+    from hydrallm.formats.facts import Facts
 
 _FAMILY = frozenset({"openai-chat", "openai-responses"})
-"""Formats of the same provider: the ids of its files, and its cache marks, mean something here."""
+"""Formats of the same provider: the ids of its files mean something here."""
 
 NAME_CHARACTERS, LONGEST_NAME = "a-zA-Z0-9_-", 64
 """Of a tool, and of the schema of an answer."""
@@ -66,7 +67,7 @@ class Input:
     def members(self) -> dict[str, Any]:
         """Return the members ``instructions``, if there are any, and ``input``."""
         system = self._request.system
-        marked = self._family and any(text.cache is not None for text in system)
+        marked = self._facts.breakpoints and any(text.cache is not None for text in system)
         if marked:
             self._say("system", system)
         for message in self._request.messages:
@@ -175,7 +176,7 @@ class Input:
     def _mark(self, cache: Cache | None) -> dict[str, Any]:
         if cache is None:
             return {}
-        if not (self._family and self._facts.cache):
+        if not (self._facts.breakpoints):
             self._drop_mark(cache)
             return {}
         lifetime = {"ttl": _LIFETIMES[cache.ttl]} if cache.ttl in _LIFETIMES else {}

@@ -276,7 +276,7 @@ class ResponsesReader:
         for index in list(self._open):
             self._end(index)
         if response.usage is not None:
-            self._events.append(Used(response.usage.usage()))
+            self._events.append(Used(response.usage.usage(), response.service_tier or ""))
         self._events.append(Stopped(response.stop(calls=bool(self._calls), refuses=self._refuses)))
         self._events.append(Ended())
         self._ended = True

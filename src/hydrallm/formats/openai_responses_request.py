@@ -30,6 +30,19 @@ if TYPE_CHECKING:
 
 NAME = "openai-responses"
 
+NAMES = {
+    "cache": "prompt_cache_breakpoint",
+    "cache_key": "prompt_cache_key",
+    "effort": "reasoning.effort",
+    "output": "text.format",
+    "parallel": "parallel_tool_calls",
+    "summary": "reasoning.summary",
+    "thinking": "reasoning",
+    "tier": "service_tier",
+    "verbosity": "text.verbosity",
+}
+"""What Responses calls what is dropped, where it differs."""
+
 TEMPERATURE_MAX = 2.0
 
 _BOUND = {
@@ -149,6 +162,7 @@ def read_request(body: bytes, *, model: str, stream: bool) -> Request:
         cache_key=asked.prompt_cache_key or "",
         bound=tuple(conversation.bound),
         extra=extra,
+        names=NAMES,
     )
 
 

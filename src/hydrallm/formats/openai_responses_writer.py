@@ -30,6 +30,7 @@ from hydrallm.formats.canonical_answer import (
     merged,
 )
 from hydrallm.formats.openai_responses_answer import (
+    TIERS,
     annotations_of,
     content_of,
     identified,
@@ -137,7 +138,7 @@ class ResponsesWriter:
     """The writer of one stream; see :class:`~hydrallm.formats.codec.Writer`."""
 
     __slots__ = ("_asked", "_done", "_ending", "_items", "_model", "_out", "_sequence", "_started", "_stop", "_taken",
-                 "_usage")  # fmt: skip
+                 "_tier", "_usage")  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
@@ -150,6 +151,7 @@ class ResponsesWriter:
         self._stop: Stop | None = None
         self._taken: set[str] = set()
         self._usage = Usage()
+        self._tier: str | None = None
         self._out: list[bytes] = []
 
     def feed(self, events: list[Event]) -> bytes:
@@ -193,8 +195,9 @@ class ResponsesWriter:
                 self._cite(self._items[index], msgspec.Raw(b"[" + bytes(citation) + b"]"))
             case PartEnded(index=index):
                 self._end(index)
-            case Used(usage=usage):
+            case Used(usage=usage, tier=tier):
                 self._usage = merged(self._usage, usage)
+                self._tier = tier if tier in TIERS else self._tier
             case Stopped(stop=stop):
                 self._stop = stop
                 self._settle()
@@ -280,7 +283,7 @@ class ResponsesWriter:
         self._settle()
         output = [self._done[place] for place in sorted(self._done)]
         response = response_of(self._asked, self._model, output, stop, self._usage)
-        self._say(f"response.{response['status']}", response=response)
+        self._say(f"response.{response['status']}", response=response | {"service_tier": self._tier})
 
 
 _NOTHING: dict[_Kind, dict[str, Any]] = {

@@ -14,7 +14,8 @@ from anthropic.types.message_create_params import MessageCreateParams
 from pydantic import BaseModel, TypeAdapter
 
 from hydrallm.formats.anthropic_messages_codec import AnthropicMessagesCodec
-from hydrallm.formats.canonical import Facts, Request, Target
+from hydrallm.formats.canonical import Request, Target
+from hydrallm.formats.facts import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

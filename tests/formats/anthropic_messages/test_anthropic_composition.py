@@ -16,7 +16,6 @@ from hydrallm.formats.canonical import (
     Choice,
     Composed,
     Document,
-    Facts,
     Image,
     JsonOutput,
     Message,
@@ -33,6 +32,7 @@ from hydrallm.formats.canonical import (
     ToolUse,
     UnservedError,
 )
+from hydrallm.formats.facts import Facts
 
 Body = Callable[..., dict[str, Any]]
 MESSAGES, INVOKE = AnthropicMessagesCodec(), BedrockInvokeCodec()
@@ -45,10 +45,13 @@ LOOP = (HI, Message(ASSISTANT, (CALL,)), Message(USER, (RESULT,)))
 PNG = Image(Source(data="iVBORw0KGgo=", media_type="image/png"))
 PDF = Document(Source(data="JVBERi0x", media_type="application/pdf"), name="a.pdf", context="c", citations=True)
 SIGNED = Thinking("hm", "sig", maker="anthropic")
-OLD = Facts(budget=True, forced_tool=False, max_output=64000)
-BOTH = Facts(budget=True, adaptive=True, effort=True, forced_tool=False, max_output=64000)
-NEW = Facts(adaptive=True, effort=True, forced_tool=False, sampling=False, prefill=False)
-ALWAYS = Facts(adaptive=True, effort=True, thinks_always=True, forced_tool=False, sampling=False, prefill=False)
+OLD = Facts(budget=True, forced_tool_thinking=False, max_output=64000)
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+BOTH = Facts(budget=True, adaptive=True, efforts=EFFORTS, forced_tool_thinking=False, max_output=64000)
+NEW = Facts(adaptive=True, efforts=EFFORTS, forced_tool_thinking=False, sampling=False, prefill=False)
+ALWAYS = Facts(
+    adaptive=True, efforts=EFFORTS, thinks_always=True, forced_tool_thinking=False, sampling=False, prefill=False
+)
 STRICT = "2026-10-21"
 
 
@@ -262,7 +265,7 @@ def test_arguments_are_an_object(body: Body, arguments: str, expected: object) -
 
 
 def test_invoke_names_neither_model_nor_stream() -> None:
-    request = asked(stream=True, tier="auto", extra={"anthropic_beta": msgspec.Raw(b'["b"]')})
+    request = asked(stream=True, tier="auto", betas=("b",))
     made = INVOKE.compose(request, Target("claude", Facts()))
     assert json.loads(made.body) == {
         "anthropic_version": "bedrock-2023-05-31",
@@ -281,3 +284,22 @@ def test_a_count_of_tokens(counted: Callable[[bytes], dict[str, Any]]) -> None:
     )  # fmt: skip
     sent = counted(MESSAGES.compose_count(request, Target("claude", NEW)).body)
     assert sent.keys() == {"model", "messages", "system", "tools", "thinking", "output_config"}
+
+
+def roles(messages: list[dict[str, Any]]) -> list[str]:
+    return [turn["role"] for turn in messages]
+
+
+def test_instructions_in_the_middle_are_the_systems_where_the_model_takes_them(body: Body) -> None:
+    told, said = Message(Role.SYSTEM, (Text("now in French"),)), Message(ASSISTANT, (Text("yes"),))
+    after, before = asked(HI, told, said, HI, told), asked(HI, said, told, HI)
+    facts = Facts(system_turns=True)
+    sent = body(after, facts)["messages"]
+    assert roles(sent) == ["user", "system", "assistant", "user", "system"]
+    assert sent[1]["content"] == "now in French"
+    assert roles(body(after)["messages"]) == ["user", "assistant", "user"]
+    # Only after the user's turn and before the model's.
+    assert roles(body(before, facts)["messages"]) == ["user", "assistant", "user"]
+    assert roles(json.loads(INVOKE.compose(after, Target("c", facts)).body)["messages"]) == roles(
+        body(after)["messages"]
+    )

@@ -17,7 +17,6 @@ from hydrallm.formats.canonical import (
     Choice,
     Composed,
     Document,
-    Facts,
     Image,
     JsonOutput,
     Message,
@@ -35,6 +34,7 @@ from hydrallm.formats.canonical import (
     ToolUse,
     UnservedError,
 )
+from hydrallm.formats.facts import Facts
 
 Body = Callable[..., dict[str, Any]]
 MESSAGES, INVOKE = AnthropicMessagesCodec(), BedrockInvokeCodec()
@@ -47,10 +47,13 @@ LOOP = (HI, Message(ASSISTANT, (CALL,)), Message(USER, (RESULT,)))
 PNG = Image(Source(data="iVBORw0KGgo=", media_type="image/png"))
 PDF = Document(Source(data="JVBERi0x", media_type="application/pdf"), name="a.pdf", context="c", citations=True)
 SIGNED = Thinking("hm", "sig", maker="anthropic")
-OLD = Facts(budget=True, forced_tool=False, max_output=64000)
-BOTH = Facts(budget=True, adaptive=True, effort=True, forced_tool=False, max_output=64000)
-NEW = Facts(adaptive=True, effort=True, forced_tool=False, sampling=False, prefill=False)
-ALWAYS = Facts(adaptive=True, effort=True, thinks_always=True, forced_tool=False, sampling=False, prefill=False)
+OLD = Facts(budget=True, forced_tool_thinking=False, max_output=64000)
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+BOTH = Facts(budget=True, adaptive=True, efforts=EFFORTS, forced_tool_thinking=False, max_output=64000)
+NEW = Facts(adaptive=True, efforts=EFFORTS, forced_tool_thinking=False, sampling=False, prefill=False)
+ALWAYS = Facts(
+    adaptive=True, efforts=EFFORTS, thinks_always=True, forced_tool_thinking=False, sampling=False, prefill=False
+)
 STRICT = "2026-10-21"
 
 
@@ -112,9 +115,13 @@ REQUESTS = st.builds(
 FACTS = st.builds(
     Facts,
     max_output=st.sampled_from([None, 1000, 8192]),
+    efforts=st.sampled_from([(), ("low", "high"), EFFORTS]),
     **{
         name: st.booleans()
-        for name in ("budget", "adaptive", "thinks_always", "effort", "sampling", "forced_tool", "prefill", "cache")
+        for name in (
+            *("budget", "adaptive", "thinks_always", "sampling", "forced_tool", "forced_tool_thinking"),
+            *("prefill", "system_turns", "json_output", "cache"),
+        )
     },
 )
 
@@ -138,8 +145,8 @@ def test_whatever_is_composed_is_legal(body: Body, request: Request, facts: Fact
     if thinking.get("type") in {"enabled", "adaptive"}:
         assert sent.get("temperature", 1) == 1
         assert "top_k" not in sent
-        assert roles[-1] == "user"
-        assert facts.forced_tool or sent.get("tool_choice", {}).get("type") not in {"any", "tool"}
+        assert roles[-1] != "assistant"
+        assert facts.forced_tool_thinking or sent.get("tool_choice", {}).get("type") not in {"any", "tool"}
     if any(block["type"] in {"tool_use", "tool_result"} for block in blocks):
         assert sent["tools"]
 

@@ -13,7 +13,6 @@ from hydrallm.formats.bedrock_invoke_codec import BedrockInvokeCodec
 from hydrallm.formats.canonical import (
     Composed,
     Document,
-    Facts,
     Image,
     JsonOutput,
     Message,
@@ -28,6 +27,7 @@ from hydrallm.formats.canonical import (
     ToolResult,
     ToolUse,
 )
+from hydrallm.formats.facts import Facts
 
 Body = Callable[..., dict[str, Any]]
 MESSAGES, INVOKE = AnthropicMessagesCodec(), BedrockInvokeCodec()
@@ -40,10 +40,13 @@ LOOP = (HI, Message(ASSISTANT, (CALL,)), Message(USER, (RESULT,)))
 PNG = Image(Source(data="iVBORw0KGgo=", media_type="image/png"))
 PDF = Document(Source(data="JVBERi0x", media_type="application/pdf"), name="a.pdf", context="c", citations=True)
 SIGNED = Thinking("hm", "sig", maker="anthropic")
-OLD = Facts(budget=True, forced_tool=False, max_output=64000)
-BOTH = Facts(budget=True, adaptive=True, effort=True, forced_tool=False, max_output=64000)
-NEW = Facts(adaptive=True, effort=True, forced_tool=False, sampling=False, prefill=False)
-ALWAYS = Facts(adaptive=True, effort=True, thinks_always=True, forced_tool=False, sampling=False, prefill=False)
+OLD = Facts(budget=True, forced_tool_thinking=False, max_output=64000)
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+BOTH = Facts(budget=True, adaptive=True, efforts=EFFORTS, forced_tool_thinking=False, max_output=64000)
+NEW = Facts(adaptive=True, efforts=EFFORTS, forced_tool_thinking=False, sampling=False, prefill=False)
+ALWAYS = Facts(
+    adaptive=True, efforts=EFFORTS, thinks_always=True, forced_tool_thinking=False, sampling=False, prefill=False
+)
 STRICT = "2026-10-21"
 
 

@@ -14,7 +14,6 @@ from hydrallm.formats.canonical import (
     Choice,
     Composed,
     Document,
-    Facts,
     Image,
     Message,
     Reasoning,
@@ -30,6 +29,7 @@ from hydrallm.formats.canonical import (
     ToolUse,
     UnservedError,
 )
+from hydrallm.formats.facts import Facts
 
 Body = Callable[..., dict[str, Any]]
 MESSAGES, INVOKE = AnthropicMessagesCodec(), BedrockInvokeCodec()
@@ -42,10 +42,13 @@ LOOP = (HI, Message(ASSISTANT, (CALL,)), Message(USER, (RESULT,)))
 PNG = Image(Source(data="iVBORw0KGgo=", media_type="image/png"))
 PDF = Document(Source(data="JVBERi0x", media_type="application/pdf"), name="a.pdf", context="c", citations=True)
 SIGNED = Thinking("hm", "sig", maker="anthropic")
-OLD = Facts(budget=True, forced_tool=False, max_output=64000)
-BOTH = Facts(budget=True, adaptive=True, effort=True, forced_tool=False, max_output=64000)
-NEW = Facts(adaptive=True, effort=True, forced_tool=False, sampling=False, prefill=False)
-ALWAYS = Facts(adaptive=True, effort=True, thinks_always=True, forced_tool=False, sampling=False, prefill=False)
+OLD = Facts(budget=True, forced_tool_thinking=False, max_output=64000)
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+BOTH = Facts(budget=True, adaptive=True, efforts=EFFORTS, forced_tool_thinking=False, max_output=64000)
+NEW = Facts(adaptive=True, efforts=EFFORTS, forced_tool_thinking=False, sampling=False, prefill=False)
+ALWAYS = Facts(
+    adaptive=True, efforts=EFFORTS, thinks_always=True, forced_tool_thinking=False, sampling=False, prefill=False
+)
 STRICT = "2026-10-21"
 
 
@@ -155,7 +158,7 @@ def test_a_forced_tool_and_thinking(body: Body) -> None:
     assert body(quiet, BOTH)["thinking"] == DISABLED, "a model that may think by itself is told not to"
     for request_ in (request, quiet):
         assert unserved(request_, ALWAYS) == ("a forced tool call, while the model thinks",)
-    willing = msgspec.structs.replace(ALWAYS, forced_tool=True)
+    willing = msgspec.structs.replace(ALWAYS, forced_tool_thinking=True)
     assert body(request, willing)["thinking"] == ADAPTIVE
 
 

@@ -18,7 +18,8 @@ from botocore.serialize import create_serializer
 
 from hydrallm.formats.bedrock_converse import BedrockConverse
 from hydrallm.formats.bedrock_converse_codec import BedrockConverseCodec
-from hydrallm.formats.canonical import Composed, Facts, Request, Target, UnservedError
+from hydrallm.formats.canonical import Composed, Request, Target, UnservedError
+from hydrallm.formats.facts import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,6 @@ from hydrallm.formats.canonical import (
     Choice,
     Composed,
     Document,
-    Facts,
     Image,
     JsonOutput,
     Message,
@@ -33,6 +32,7 @@ from hydrallm.formats.canonical import (
     ToolUse,
     UnservedError,
 )
+from hydrallm.formats.facts import Facts
 
 Compose = Callable[..., tuple[dict[str, Any], Composed]]
 Refused = Callable[..., tuple[str, ...]]
@@ -248,7 +248,7 @@ FACTS = st.builds(
     max_output=st.none() | st.integers(1, 64_000),
     budget=st.booleans(),
     adaptive=st.booleans(),
-    effort=st.booleans(),
+    efforts=st.sampled_from([(), ("low", "high"), ("low", "medium", "high", "xhigh", "max")]),
     sampling=st.booleans(),
     cache=st.booleans(),
 )

@@ -18,7 +18,6 @@ from hydrallm.formats.canonical import (
     Cache,
     Choice,
     Document,
-    Facts,
     Image,
     JsonOutput,
     Message,
@@ -36,11 +35,13 @@ from hydrallm.formats.canonical import (
     ToolUse,
     UntranslatableError,
 )
+from hydrallm.formats.facts import Facts
 
 CODEC = BedrockConverseCodec()
 MODEL = botocore.session.get_session().get_service_model("bedrock-runtime")
 OPERATION = MODEL.operation_model("Converse")
-CLAUDE = Target("us.anthropic.claude-sonnet-4-5-20250929-v1:0", Facts(budget=True, effort=True))
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+CLAUDE = Target("us.anthropic.claude-sonnet-4-5-20250929-v1:0", Facts(budget=True, efforts=EFFORTS))
 PNG = b"\x89PNG\r\n\x1a\n"
 PNG64 = base64.b64encode(PNG).decode()
 
@@ -93,7 +94,7 @@ def test_a_request() -> None:
         serviceTier={"type": "flex"},
         performanceConfig={"latency": "optimized"},
     )
-    assert request == Request(
+    assert msgspec.structs.replace(request, names={}) == Request(
         format="bedrock-converse",
         model="m",
         stream=True,
@@ -265,7 +266,7 @@ def test_the_makers_own_fields(fields: dict[str, Any], members: dict[str, Any]) 
 
 @pytest.mark.parametrize(
     "fields",
-    [{"mine": 1}, {"thinking": "much"}, {"top_k": "5"}, {"tool_choice": {"type": "new"}}, {"anthropic_beta": ["a"]}],
+    [{"mine": 1}, {"thinking": "much"}, {"top_k": "5"}, {"tool_choice": {"type": "new"}}, {"anthropic_beta": "a"}],
 )
 def test_fields_that_nobody_knows(fields: dict[str, Any]) -> None:
     ((name, value),) = fields.items()

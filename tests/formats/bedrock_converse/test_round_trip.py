@@ -17,7 +17,6 @@ from hydrallm.formats.canonical import (
     Cache,
     Choice,
     Document,
-    Facts,
     Image,
     Message,
     Reasoning,
@@ -34,11 +33,13 @@ from hydrallm.formats.canonical import (
 )
 from hydrallm.formats.canonical_answer import Answer, Stop
 from hydrallm.formats.codec import Asked
+from hydrallm.formats.facts import Facts
 
 CODEC = BedrockConverseCodec()
 MODEL = botocore.session.get_session().get_service_model("bedrock-runtime")
 OPERATION = MODEL.operation_model("Converse")
-CLAUDE = Target("us.anthropic.claude-sonnet-4-5-20250929-v1:0", Facts(budget=True, effort=True))
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+CLAUDE = Target("us.anthropic.claude-sonnet-4-5-20250929-v1:0", Facts(budget=True, efforts=EFFORTS))
 PNG = b"\x89PNG\r\n\x1a\n"
 PNG64 = base64.b64encode(PNG).decode()
 
@@ -113,7 +114,8 @@ def test_what_is_composed_is_read_as_it_was(
     )
     composed = CODEC.compose(request, CLAUDE)
     assert (composed.dropped, composed.names, composed.ids) == ((), {}, {})
-    assert msgspec.json.encode(read(composed.body)) == msgspec.json.encode(request)
+    again = msgspec.structs.replace(read(composed.body), names={})
+    assert msgspec.json.encode(again) == msgspec.json.encode(request)
 
 
 def test_thoughts_of_another_maker_come_back_to_it() -> None:

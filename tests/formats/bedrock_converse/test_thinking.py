@@ -12,7 +12,6 @@ import pytest
 from hydrallm.formats.canonical import (
     Choice,
     Composed,
-    Facts,
     Message,
     Part,
     Reasoning,
@@ -25,6 +24,7 @@ from hydrallm.formats.canonical import (
     ToolResult,
     ToolUse,
 )
+from hydrallm.formats.facts import Facts
 
 Compose = Callable[..., tuple[dict[str, Any], Composed]]
 Refused = Callable[..., tuple[str, ...]]
@@ -50,9 +50,10 @@ def user(*parts: Part) -> Message:
     return Message(Role.USER, parts)
 
 
-BUDGET = Facts(budget=True, effort=True, max_output=64_000)
-ADAPTIVE = Facts(adaptive=True, effort=True, forced_tool=False)
-ALWAYS = Facts(adaptive=True, thinks_always=True, forced_tool=False)
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+BUDGET = Facts(budget=True, efforts=EFFORTS, max_output=64_000)
+ADAPTIVE = Facts(adaptive=True, efforts=EFFORTS, forced_tool_thinking=False)
+ALWAYS = Facts(adaptive=True, thinks_always=True, forced_tool_thinking=False)
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"
 
 
@@ -62,9 +63,9 @@ PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/
         (Reasoning(enabled=True, budget=2000), BUDGET, 8000, {"type": "enabled", "budget_tokens": 2000}, None),
         (Reasoning(enabled=True, budget=9000), BUDGET, 8000, {"type": "enabled", "budget_tokens": 7999}, None),
         (Reasoning(enabled=True, budget=100), BUDGET, 8000, {"type": "enabled", "budget_tokens": 1024}, None),
-        (Reasoning(effort="high"), BUDGET, 10_000, {"type": "enabled", "budget_tokens": 8000}, "high"),
+        (Reasoning(effort="high"), BUDGET, 10_000, {"type": "enabled", "budget_tokens": 5000}, "high"),
         (Reasoning(effort="minimal"), BUDGET, 10_000, {"type": "enabled", "budget_tokens": 1024}, "low"),
-        (Reasoning(effort="max"), BUDGET, None, {"type": "enabled", "budget_tokens": 32_000}, "max"),
+        (Reasoning(effort="max"), BUDGET, None, {"type": "enabled", "budget_tokens": 32_768}, "max"),
         (Reasoning(adaptive=True), BUDGET, 10_000, {"type": "enabled", "budget_tokens": 5000}, None),
         (Reasoning(effort="high"), BUDGET, 100, None, "high"),
         (Reasoning(enabled=False), BUDGET, None, {"type": "disabled"}, None),
@@ -94,7 +95,7 @@ def test_how_much_claude_thinks(
     asked_for = reasoning.effort != "none" and reasoning.enabled is not False
     lost = (asked_for and thinking is None) or (not asked_for and facts.thinks_always)
     assert ("reasoning" in composed.dropped) == lost
-    assert ("reasoning.budget" in composed.dropped) == (reasoning.budget is not None and facts is ADAPTIVE)
+    assert ("budget" in composed.dropped) == (reasoning.budget is not None and facts is ADAPTIVE)
 
 
 def test_what_does_not_go_together_with_thinking(compose: Compose) -> None:
@@ -124,6 +125,7 @@ def test_a_forced_tool_while_it_thinks(compose: Compose, refused: Refused) -> No
     assert composed.dropped == ("reasoning",)
     assert wire["toolConfig"]["toolChoice"] == {"any": {}}
     assert refused(ask(**forced), facts=ALWAYS) == ("the model thinks always, and takes no forced tool while it does",)
+    assert refused(ask(**forced), facts=Facts(forced_tool=False)) == ("the model takes no forced tool",)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_a_forced_tool_while_it_thinks(compose: Compose, refused: Refused) -> No
     [
         (
             "us.amazon.nova-2-lite-v1:0",
-            "xhigh",
+            "high",
             {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "high"}},
             {},
         ),
@@ -143,7 +145,7 @@ def test_a_forced_tool_while_it_thinks(compose: Compose, refused: Refused) -> No
 def test_how_much_others_think(
     compose: Compose, model: str, effort: str, fields: dict[str, Any], config: dict[str, Any]
 ) -> None:
-    wire, composed = compose(ask(reasoning=Reasoning(effort=effort)), model, Facts(effort=True))
+    wire, composed = compose(ask(reasoning=Reasoning(effort=effort)), model, Facts(efforts=EFFORTS))
     assert wire.get("additionalModelRequestFields", {}) == fields
     assert wire.get("outputConfig", {}) == config
     assert composed.dropped == ()

@@ -16,7 +16,6 @@ from hydrallm.formats.canonical import (
     Choice,
     Composed,
     Document,
-    Facts,
     Image,
     Message,
     Part,
@@ -30,6 +29,7 @@ from hydrallm.formats.canonical import (
     ToolResult,
     ToolUse,
 )
+from hydrallm.formats.facts import Facts
 
 Compose = Callable[..., tuple[dict[str, Any], Composed]]
 Refused = Callable[..., tuple[str, ...]]
@@ -127,6 +127,7 @@ def test_thoughts_of_others_are_stripped_from_the_copy(compose: Compose) -> None
         Thinking("theirs", "b3BlbmFp", maker="openai"),
     )
     request = ask(HELLO, Message(Role.ASSISTANT, (*thoughts, Text("hi"))), HELLO)
+    assert compose(request)[1].dropped == ("thinking",)
     assert compose(request)[0]["messages"][1]["content"] == [
         {"reasoningContent": {"reasoningText": {"text": "mine", "signature": "c2ln"}}},
         {"reasoningContent": {"redactedContent": "ZW5j"}},
