@@ -12,7 +12,7 @@ SHELL  := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help venv demo test matrix lint format lock node clean
+.PHONY: help venv demo test matrix docs lint format lock node clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -27,6 +27,9 @@ test: venv ## the test suite; ARGS="-k name" picks tests
 
 matrix: venv ## the long forms that the suite leaves out: every fault in every format, the outages
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --quiet -m matrix $(ARGS)
+
+docs: venv ## write the tables of docs/wire-formats.md anew, from those that the tests go by
+	@HYDRALLM_WRITE_DOCS=1 $(BIN)/python -m pytest --quiet tests/e2e/translation/test_documentation.py
 
 lint: venv ## everything that is checked without running the product
 	@echo "== ruff check";        $(BIN)/ruff check --quiet --output-format=concise .

@@ -37,7 +37,10 @@ class Need(NamedTuple):
 NEEDS = {
     "git": Need(lambda: shutil.which("git") is not None, "Debian: apt-get install git"),
     "node": Need(lambda: shutil.which("node") is not None, "Debian: apt-get install nodejs npm"),
+    "nginx": Need(lambda: shutil.which("nginx") is not None, "Debian: apt-get install nginx"),
+    "wrk": Need(lambda: shutil.which("wrk") is not None, "Debian: apt-get install wrk"),
     "eventstream-codec": Need((NODE_MODULES / "@smithy" / "eventstream-codec").is_dir, "make node"),
+    "aimock": Need((NODE_MODULES / "@copilotkit" / "aimock").is_dir, "make node"),
 }
 
 # A test that means AWS's chain of credentials says where it leads. No other may come upon what this machine has, nor

@@ -1,6 +1,6 @@
 """The composition root: settings in, a running gateway out. The one module that knows everybody.
 
-The explicit lists of what there is stand here: a new wire format is its file and a line in ``FORMATS``, a new API type
+The explicit lists of what there is stand here: a new wire format is its file and a line in ``DIALECTS``, a new API type
 its file and a line in ``APIS``.
 """
 
@@ -27,15 +27,22 @@ from hydrallm.errors import CredentialError, StartError
 from hydrallm.exchange.access import Access
 from hydrallm.exchange.chain import Model
 from hydrallm.exchange.chains import Chains
+from hydrallm.exchange.dialect import Dialects, Found, Speech
 from hydrallm.exchange.gateway import Gateway, Sources
 from hydrallm.exchange.paths import Paths
 from hydrallm.formats.anthropic_messages import AnthropicMessages
+from hydrallm.formats.anthropic_messages_codec import AnthropicMessagesCodec
 from hydrallm.formats.base import ApiType
 from hydrallm.formats.bedrock_converse import BedrockConverse
+from hydrallm.formats.bedrock_converse_codec import BedrockConverseCodec
 from hydrallm.formats.bedrock_invoke import BedrockInvoke
+from hydrallm.formats.bedrock_invoke_codec import BedrockInvokeCodec
+from hydrallm.formats.canonical import Target
 from hydrallm.formats.openai_chat import OpenAIChat
+from hydrallm.formats.openai_chat_codec import OpenAIChatCodec
 from hydrallm.formats.openai_completions import OpenAICompletions
 from hydrallm.formats.openai_responses import OpenAIResponses
+from hydrallm.formats.openai_responses_codec import OpenAIResponsesCodec
 from hydrallm.http.client import Client
 from hydrallm.http.dial import Route, tls_context
 from hydrallm.http.limits import Limits
@@ -58,6 +65,7 @@ if TYPE_CHECKING:
     from hydrallm.config.settings import EndpointSettings, ModelSettings, Settings
     from hydrallm.endpoints.base import Api
     from hydrallm.formats.base import WireFormat
+    from hydrallm.formats.codec import Codec
     from hydrallm.telemetry.records import Sink
     from hydrallm.telemetry.writer import Stream
 
@@ -65,14 +73,17 @@ _CHAT = OpenAIChat()
 _MESSAGES = AnthropicMessages()
 _CONVERSE = BedrockConverse()
 
-FORMATS: tuple[WireFormat, ...] = (
-    _CHAT,
-    OpenAIResponses(),
-    _MESSAGES,
-    BedrockInvoke(),
-    _CONVERSE,
-    OpenAICompletions(),
+DIALECTS: tuple[tuple[WireFormat, Codec | None], ...] = (
+    (_CHAT, OpenAIChatCodec()),
+    (OpenAIResponses(), OpenAIResponsesCodec()),
+    (_MESSAGES, AnthropicMessagesCodec()),
+    (BedrockInvoke(), BedrockInvokeCodec()),
+    (_CONVERSE, BedrockConverseCodec()),
+    (OpenAICompletions(), None),
 )
+"""Each wire format, and what translates it."""
+
+FORMATS: tuple[WireFormat, ...] = tuple([wire_format for wire_format, _ in DIALECTS])
 
 ERROR_FORMATS: dict[ApiType, WireFormat] = {
     ApiType.OPENAI: _CHAT,
@@ -128,6 +139,7 @@ class App:
         self._clients = {
             name: Client(_route(endpoint, environ, contexts)) for name, endpoint in settings.endpoints.items()
         }
+        self._dialects = Dialects(DIALECTS)
         server = settings.server
         self._gateway = Gateway(
             chains=self._chains(sink, supplies),
@@ -138,6 +150,7 @@ class App:
                 origins=server.allowed_origins,
             ),
             paths=Paths(FORMATS, ERROR_FORMATS),
+            dialects=self._dialects,
             sink=sink,
             mask=mask,
             sources=Sources(_utc, random.random, _identities()),
@@ -178,24 +191,22 @@ class App:
             rules=overridden(RULES, retry.on),
             hold_limit=retry.hold_limit,
         )
-        endpoints = self._settings.endpoints
-        return Chains(
-            [
-                Model(
-                    model.model,
-                    endpoints[model.endpoint].endpoint,
-                    APIS[model.type],
-                    self._clients[model.endpoint],
-                    model.candidate,
-                    Breaker(_teller(sink, model)),
-                    supplies.get(model.endpoint),
-                    model.id,
-                )
-                for model in self._settings.models
-            ],
-            self._settings.chains,
-            template,
-            remembers=retry.breaker,
+        found = {name: Found() for name in self._settings.endpoints}
+        models = [self._model(model, found[model.endpoint], sink, supplies) for model in self._settings.models]
+        return Chains(models, self._settings.chains, template, remembers=retry.breaker)
+
+    def _model(self, model: ModelSettings, found: Found, sink: Sink, supplies: Mapping[str, Supply]) -> Model:
+        endpoint = self._settings.endpoints[model.endpoint]
+        return Model(
+            Target(model.model, model.facts, endpoint.version, endpoint.betas),
+            endpoint.endpoint,
+            APIS[model.type],
+            Speech(self._dialects, model.type, model.model, model.api, found),
+            self._clients[model.endpoint],
+            model.candidate,
+            Breaker(_teller(sink, model)),
+            supplies.get(model.endpoint),
+            model.id,
         )
 
     async def listen(self) -> list[tuple[str, int]]:

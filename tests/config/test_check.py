@@ -9,16 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hydrallm.config import schema
+from hydrallm.config import schema, values
 from hydrallm.config.check import check
 from hydrallm.errors import ConfigError
 
 PATH = Path("config.toml")
 
 # Keys that are known, in the right places and in wrong ones, with values from sensible to absurd.
-NAMES = sorted({name for table in schema.TABLES.values() for name in schema.keys(table)} | set(schema.TABLES))
+NAMES = sorted(
+    {name for table in schema.TABLES.values() for name in schema.keys(table)}
+    | set(schema.TABLES)
+    | set(values.FACTS.members)
+)
 TEXTS = st.sampled_from(
-    ["", "0", "1s", "-1s", "100MB", "openai", "bedrock", "https://e.example", "http://[::1", "$SET", "${UNSET}", "a\0b"]
+    [
+        *("", "0", "1s", "-1s", "100MB", "openai", "bedrock", "https://e.example", "http://[::1", "a\0b"),
+        *("$SET", "${UNSET}", "chat", "invoke", "high", "2023-06-01", "bedrock-2023-05-31"),
+    ]
 )
 SCALARS: st.SearchStrategy[object] = (
     TEXTS
@@ -79,6 +86,9 @@ host = "127.0.0.1"
 url = "https://e.example/v1"
 api_key = "key"
 headers = { X-A = "1" }
+type = "anthropic"
+anthropic_version = "2023-06-01"
+anthropic_beta = ["files-api-2025-04-14"]
 [endpoints.spare]
 url = "https://s.example"
 [[models]]
@@ -90,9 +100,13 @@ endpoint = "openai"
 model = "n"
 id = "fast"
 timeout = "1s"
+type = "openai"
+api = "responses"
+facts = { max_output = 1000, images = false, efforts = ["low"], chat_tools = "quiet" }
 [chains.small]
 models = ["fast", "openai/m"]
 match = ["*mini*"]
+strict = true
 """
 WRONG: list[object] = ["\0", -1, True, 1.5, [], {}, datetime.date(2026, 1, 1), ["x"], {"x": {}}, "$UNSET"]
 

@@ -69,6 +69,7 @@ def test_the_figures_go_together(row: facts.Row) -> None:
     assert list(told.efforts) == [effort for effort in EFFORTS if effort in told.efforts]
     assert not (told.thinks_always and "none" in told.efforts)
     assert told.forced_tool or not told.forced_tool_thinking
+    assert told.chat_tools != "quiet" or "none" in told.efforts
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 ``NAME.toml`` is loaded in the environment that its first line states (``# env: NAME=value ...``, percent-encoded).
 ``NAME.txt`` holds what must come of it: the settings as JSON, secrets masked, or one problem a line. What should change
-there is changed by hand, with the config in view.
+there is changed by hand, with the config in view. Of the facts of a model only those that the config tells are there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from urllib.parse import unquote
 import msgspec
 import pytest
 
+from hydrallm.config.facts import lookup
 from hydrallm.config.load import load
+from hydrallm.config.settings import ModelSettings
 from hydrallm.endpoints.base import Credential
 from hydrallm.errors import ConfigError
 from hydrallm.policy.kinds import Next
@@ -44,12 +46,22 @@ def plain(value: object) -> object:
     """Return ``value`` as JSON has it; a credential says of which kind it is."""
     if isinstance(value, msgspec.Struct):
         fields = {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+        if isinstance(value, ModelSettings):
+            fields |= told(value)
         return {type(value).__name__: fields} if isinstance(value, Credential) else fields
     if isinstance(value, Mapping):
         return {name: plain(item) for name, item in value.items()}
     if isinstance(value, tuple):
         return [plain(item) for item in value]
     return plain_leaf(value)
+
+
+def told(model: ModelSettings) -> dict[str, object]:
+    """Return what the settings know otherwise than the shipped data."""
+    shipped = lookup(model.model)
+    fields = {name: plain(getattr(model.facts, name)) for name in model.facts.__struct_fields__}
+    facts = {name: value for name, value in fields.items() if value != plain(getattr(shipped.facts, name))}
+    return {"facts": facts, "context": None if model.context == shipped.context else model.context}
 
 
 def plain_leaf(value: object) -> object:

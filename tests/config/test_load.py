@@ -8,6 +8,7 @@ import pytest
 from hydrallm.config.load import load, parse
 from hydrallm.errors import ConfigError, ConfigMissingError
 from hydrallm.policy.kinds import Kind, Next
+from hydrallm.policy.overrides import FIXED
 
 MINIMAL = '[endpoints.e]\nurl = "https://e.example"\napi_key = "-"\n[[models]]\nendpoint = "e"\nmodel = "mödel"\n'
 LITERAL_KEY = MINIMAL.replace('"-"', '"literal"')
@@ -42,9 +43,9 @@ def test_encodings_and_line_ends(config: Path, content: bytes) -> None:
     assert load(config, {}).models[0].model == "mödel"
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.STALLED])
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in FIXED])
 @pytest.mark.parametrize("goes", Next)
-def test_each_kind_of_failure_before_the_commit_may_lead_anywhere(config: Path, kind: Kind, goes: Next) -> None:
+def test_each_kind_of_failure_that_another_try_may_heal_may_lead_anywhere(config: Path, kind: Kind, goes: Next) -> None:
     config.write_text(f'{MINIMAL}[retry.on]\n{kind} = "{goes.name.lower()}"\n', "utf-8")
     assert load(config, {}).retry.on == {kind: goes}
 
@@ -52,6 +53,14 @@ def test_each_kind_of_failure_before_the_commit_may_lead_anywhere(config: Path, 
 def test_where_a_failure_leads_may_stand_in_the_environment(config: Path) -> None:
     config.write_text(f'{MINIMAL}[retry.on]\ncut = "$GOES"\nserver = ""\n', "utf-8")
     assert load(config, {"GOES": "Return"}).retry.on == {Kind.CUT: Next.RETURN}
+
+
+def test_a_model_is_known_by_its_name_at_the_endpoint(config: Path) -> None:
+    """Its id is the user's own word. The maker's documentation says that this model takes both forms of thinking."""
+    name = "global.anthropic.claude-opus-4-6-v1"
+    config.write_text(MINIMAL.replace("mödel", name) + 'id = "gpt-4o"\nfacts = { images = false }\n', "utf-8")
+    facts = load(config, {}).models[0].facts
+    assert (facts.budget, facts.adaptive, facts.images, facts.documents) == (True, True, False, True)
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:

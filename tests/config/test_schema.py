@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from msgspec.structs import fields
 
-from hydrallm.config import catalog, schema
+from hydrallm.config import catalog, schema, values
+from hydrallm.config.facts import Told
 from hydrallm.config.load import load
 
 if TYPE_CHECKING:
     from hydrallm.config.schema import Key
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
+FACTS = REFERENCE.partition("\n## `[models.facts]`\n")[2].partition("\n## ")[0]
 HEADINGS = {
     "server": "## `[server]`",
     "log": "## `[log]`",
@@ -41,6 +44,10 @@ def row(name: str, key: Key) -> str:
     return f"| `{name}` | {key.kind.name} | {shown_default(key)} | {key.help} |"
 
 
+def toml(value: object) -> str:
+    return "–" if value is None else f"`{msgspec.json.encode(value).decode()}`"
+
+
 def section(table: str) -> str:
     return REFERENCE.partition(f"\n{HEADINGS[table]}\n")[2].partition("\n## ")[0]
 
@@ -49,6 +56,14 @@ def section(table: str) -> str:
 def test_the_reference_has_every_key_and_no_other(table: str) -> None:
     rows = re.findall(r"^\| `.*$", section(table), flags=re.MULTILINE)
     assert rows == [row(name, key) for name, key in schema.keys(schema.TABLES[table]).items()]
+
+
+def test_the_reference_has_every_fact_and_no_other() -> None:
+    rows = re.findall(r"^\| `(.*?)` \| (.*?) \| (.*?) \| (.*) \|$", FACTS, flags=re.MULTILINE)
+    assert [(name, kind, default) for name, kind, default, _ in rows] == [
+        (field.name, values.FACTS.members[field.name].name, toml(field.default)) for field in fields(Told)
+    ]
+    assert all(help_.endswith(".") and len(help_) > 1 for *_, help_ in rows)
 
 
 @pytest.mark.parametrize("number", range(len(re.findall(r"```toml\n", REFERENCE))))

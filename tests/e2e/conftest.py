@@ -197,13 +197,30 @@ class Standing:
             for first, count in ((Answer(), 2), (too_long, 1)):
                 self.first.play(first)
                 self.second.play(Answer())
-                for path in ("/v1/chat/completions", "/v1/messages", "/model/m/converse") * count:
-                    assert (await client.ask(b"{}", path)).status == 200
+                for model, path in PATHS * count:
+                    assert (await client.ask(b'{"model": "%b"}' % model, path)).status == 200
         return True
 
 
+def by_type(models: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a chain for the models of each API type: OpenAI's is the default one, the others go by a model's name."""
+
+    def chain(api_type: str, *match: str) -> dict[str, Any]:
+        members = [f"{model['endpoint']}/{model['model']}" for model in models if model["type"] == api_type]
+        return {"models": members, "match": [*match]}
+
+    return {
+        "default": chain("openai"),
+        "anthropic": chain("anthropic", "claude*"),
+        "bedrock": chain("bedrock", "anthropic.*", "arn:*"),
+    }
+
+
+PATHS = ((b"gpt", "/v1/chat/completions"), (b"claude", "/v1/messages"), (b"", "/model/anthropic.claude/converse"))
+
+
 def chains(first: str, second: str) -> dict[str, Any]:
-    """Return a config with a chain of two models, at two endpoints, for each API type."""
+    """Return a config with a chain of two models, at two endpoints, for each API type: OpenAI's is the default one."""
     aws = {
         "aws_region": REGION,
         "aws_access_key_id": ACCESS_KEY,
@@ -224,7 +241,7 @@ def chains(first: str, second: str) -> dict[str, Any]:
             {"endpoint": f"bedrock-{place}", "type": "bedrock", "model": f"anthropic.claude-{place}-v1:0"},
         ]
     retry = {"default_interval": "1ms", "max_cycles": 1, "default_timeout": "10s"}
-    return {"endpoints": endpoints, "models": models, "retry": retry}
+    return {"endpoints": endpoints, "models": models, "retry": retry, "chains": by_type(models)}
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

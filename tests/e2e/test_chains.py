@@ -123,7 +123,7 @@ async def test_a_coding_agents_small_model_has_its_own_chain(
         async with claude.messages.stream(model=name, max_tokens=9, messages=TURN) as stream:
             assert await stream.get_final_text() == TEXT
     assert asked(provider) == [
-        "gpt-big", "gpt-small", "gpt-small", "spare-3", "claude-big", "claude-big", "claude-big",
+        "gpt-big", "gpt-small", "gpt-small", "spare-3", "gpt-big", "gpt-small", "claude-big",
     ]  # fmt: skip
     await gateway.stop()
     lines = [json.loads(line) for line in gateway.lines]

@@ -26,6 +26,7 @@ TURN: list[Any] = [{"role": "user", "content": "hi"}]
 CONVERSE_TURN = [{"role": "user", "content": [{"text": "hi"}]}]
 CLAUDE = "anthropic.claude-3-sonnet-20240229-v1:0"
 BODY = b'{"model":"m","messages":[]}'
+BODY_FOR_CLAUDE = b'{"model":"claude","messages":[]}'
 
 
 async def ask_openai(url: str) -> openai.APIStatusError:
@@ -38,7 +39,7 @@ async def ask_openai(url: str) -> openai.APIStatusError:
 async def ask_anthropic(url: str) -> anthropic.APIStatusError:
     async with anthropic.AsyncAnthropic(base_url=url, api_key="k", max_retries=0) as client:
         with pytest.raises(anthropic.APIStatusError) as caught:
-            await client.messages.create(model="m", max_tokens=9, messages=TURN)
+            await client.messages.create(model="claude", max_tokens=9, messages=TURN)
     return caught.value
 
 
@@ -131,6 +132,7 @@ async def test_a_silent_upstream_is_a_504(serve: Serve) -> None:
                 "endpoints": {"one": {"url": f"{silent.url}/v1", "api_key": "k"},
                               "two": {"url": silent.url, "api_key": "k"}},
                 "models": [{"endpoint": "one", "model": "a"}, {"endpoint": "two", "type": "anthropic", "model": "b"}],
+                "chains": {"default": {"models": ["one/a"]}, "claude": {"models": ["two/b"]}},
             }
         )  # fmt: skip
         error = await ask_openai(gateway.url)
@@ -212,8 +214,8 @@ async def test_credentials_and_versions_are_the_endpoints(standing: Standing, co
     sent = "Authorization: Bearer client\r\nX-Api-Key: client\r\nApi-Key: client\r\nX-Vendor-New: kept\r\n"
     async with await connect(standing.gateway.port) as client:
         await client.ask(BODY, headers=sent)
-        await client.ask(BODY, "/v1/messages", headers=sent + "anthropic-beta: b1\r\n")
-        await client.ask(BODY, "/v1/messages", headers="anthropic-version: 2026-10-21\r\n")
+        await client.ask(BODY_FOR_CLAUDE, "/v1/messages", headers=sent + "anthropic-beta: b1\r\n")
+        await client.ask(BODY_FOR_CLAUDE, "/v1/messages", headers="anthropic-version: 2026-10-21\r\n")
     chat, messages, versioned = (dict(received.headers) for received in standing.first.received)
     assert (chat[b"authorization"], chat[b"x-vendor-new"]) == (b"Bearer key-first", b"kept")
     assert messages[b"x-api-key"] == b"key-first"

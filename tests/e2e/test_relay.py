@@ -53,17 +53,24 @@ async def test_the_client_sees_the_same_answer_whatever_http_the_upstream_speaks
     assert standing.second.received == []
 
 
-async def test_embeddings_and_batches_go_to_the_first_endpoint_of_their_type(standing: Standing) -> None:
-    async with openai.AsyncOpenAI(base_url=f"{standing.gateway.url}/v1", api_key="k", max_retries=0) as client:
-        embedding = await client.embeddings.create(model="client-model", input="hi")
-    async with anthropic.AsyncAnthropic(base_url=standing.gateway.url, api_key="k", max_retries=0) as claude:
-        await claude.messages.batches.with_raw_response.list()
+async def test_embeddings_and_batches_go_to_the_first_endpoint_of_their_type(serve: Serve) -> None:
+    async with Provider() as provider:
+        types = {"openai-0": "openai", "anthropic-1": "anthropic", "anthropic-2": "anthropic"}
+        gateway = await serve(
+            {
+                "endpoints": {name: {"url": provider.url, "api_key": f"key-{name}"} for name in types},
+                "models": [{"endpoint": name, "type": kind, "model": "m"} for name, kind in types.items()],
+            }
+        )
+        async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key="k", max_retries=0) as client:
+            embedding = await client.embeddings.create(model="client-model", input="hi")
+        async with anthropic.AsyncAnthropic(base_url=gateway.url, api_key="k", max_retries=0) as claude:
+            await claude.messages.batches.with_raw_response.list()
     assert embedding.model == "client-model", "the body is the client's"
-    keys = [dict(received.headers) for received in standing.first.received]
-    assert [received.path for received in standing.first.received] == ["/v1/embeddings", "/v1/messages/batches"]
-    assert keys[0][b"authorization"] == b"Bearer key-first"
-    assert keys[1][b"x-api-key"] == b"key-first"
-    assert standing.second.received == []
+    keys = [dict(received.headers) for received in provider.received]
+    assert [received.path for received in provider.received] == ["/v1/embeddings", "/v1/messages/batches"]
+    assert keys[0][b"authorization"] == b"Bearer key-openai-0"
+    assert keys[1][b"x-api-key"] == b"key-anthropic-1"
 
 
 async def test_an_upload_arrives_whole(standing: Standing) -> None:

@@ -218,6 +218,7 @@ class Gateway:
 
 Serve = Callable[..., Awaitable[Gateway]]
 
+MODELS = ("api", "attempts", "facts", "id", "interval", "timeout", "type")  # what is said at the model's entry
 RETRY = {"default_interval": "1ms", "max_cycles": 1, "default_timeout": "10s", "connect_timeout": "2s"}
 
 
@@ -243,7 +244,7 @@ async def serve() -> AsyncIterator[Serve]:
             for number, model in enumerate(models, start=1):
                 entry = model if isinstance(model, dict) else {"url": model.url}
                 name = f"e{number}"
-                own = {key: entry[key] for key in ("attempts", "type", "timeout", "interval", "id") if key in entry}
+                own = {key: entry[key] for key in MODELS if key in entry}
                 document["models"].append({"endpoint": name, "model": entry.get("model", f"m{number}")} | own)
                 document["endpoints"][name] = {
                     key: value for key, value in entry.items() if key not in own and key != "model"

@@ -6,10 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from hydrallm.app import APIS
+from hydrallm.app import APIS, DIALECTS
 from hydrallm.endpoints.base import BaseURL, Endpoint
 from hydrallm.exchange.chain import Chain, Model
+from hydrallm.exchange.dialect import Dialects, Found, Speech
 from hydrallm.formats.base import ApiType
+from hydrallm.formats.canonical import Target
+from hydrallm.formats.facts import Facts
 from hydrallm.http.client import Client
 from hydrallm.http.dial import Route
 from hydrallm.policy.breaker import Breaker
@@ -26,7 +29,9 @@ def candidate(attempts: int) -> Candidate:
 
 async def model(name: str, api_type: ApiType, attempts: int = 1) -> Model:
     client = Client(Route("127.0.0.1", 9, b"127.0.0.1:9"))
-    return Model(name, Endpoint("e", URL), APIS[api_type], client, candidate(attempts), Breaker())
+    speech = Speech(Dialects(DIALECTS), api_type, name, "", Found())
+    target = Target(name, Facts())
+    return Model(target, Endpoint("e", URL), APIS[api_type], speech, client, candidate(attempts), Breaker())
 
 
 async def test_a_lane_has_the_models_of_one_type_in_the_order_of_the_chain() -> None:
@@ -42,7 +47,7 @@ async def test_a_lane_has_the_models_of_one_type_in_the_order_of_the_chain() -> 
     assert lane.plan == replace(TEMPLATE, candidates=(candidate(1), candidate(3)))
     assert lane.breakers == (models[0].breaker, models[2].breaker)
     assert chain.lane(ApiType.BEDROCK) is None
-    assert chain.api_types == [ApiType.OPENAI, ApiType.ANTHROPIC]
+    assert [one.name for one in chain.whole.models] == ["a", "b", "c"]
 
 
 async def test_a_chain_of_one_type_is_one_lane_for_all() -> None:

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hydrallm.app import APIS
+from hydrallm.app import APIS, DIALECTS
 from hydrallm.config.settings import ChainSettings
 from hydrallm.endpoints.base import BaseURL, Endpoint
 from hydrallm.exchange.chain import Model
 from hydrallm.exchange.chains import Chains
+from hydrallm.exchange.dialect import Dialects, Found, Speech
 from hydrallm.faults.script import Fail
 from hydrallm.formats.base import ApiType
+from hydrallm.formats.canonical import Target
+from hydrallm.formats.facts import Facts
 from hydrallm.http.client import Client
 from hydrallm.http.dial import Route
 from hydrallm.policy.breaker import Breaker
@@ -79,7 +82,7 @@ async def test_the_clients_name_selects_the_chain(name: str | None, asked: str, 
     assert (record.requested, record.chain) == (name or "", chain)
 
 
-@pytest.mark.parametrize("target", ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/completions"])
+@pytest.mark.parametrize("target", ["/v1/chat/completions", "/v1/responses", "/v1/completions"])
 async def test_on_every_path_whose_body_names_the_model(target: str, setup: Setup) -> None:
     assert await setup.ask("small", target) == "e2/m2"
 
@@ -148,17 +151,6 @@ async def test_a_long_name_is_not_repeated_whole(setup: Setup) -> None:
     assert len(reply.body) < 1000
 
 
-async def test_a_chain_that_lacks_the_requests_type_says_so_by_name(provide: Provide, serve: Serve) -> None:
-    upstream = await provide()
-    entries = [{"url": upstream.url, "type": kind} for kind in ("openai", "anthropic", "bedrock")]
-    gateway = await serve(*entries, chains={"two": {"models": ["e1/m1", "e3/m3"]}, "claude": {"models": ["e2/m2"]}})
-    reply = await gateway.client.ask(b'{"model": "two"}', "/v1/messages")
-    assert reply.status == 404
-    assert 'no model of type anthropic in the chain "two" (it has openai, bedrock)' in reply.json["error"]["message"]
-    assert upstream.received == []
-    assert (await gateway.client.ask(b'{"model": "claude"}')).status == 200  # of one type, so that one serves all paths
-
-
 async def test_a_default_chain_of_the_config_takes_the_place_of_all_models(provide: Provide, serve: Serve) -> None:
     upstream = await provide(Fail(status=500))
     chains = {"default": {"models": ["e2/m2"], "match": ["x"]}, "other": {"models": ["e3/m3"], "match": ["*"]}}
@@ -194,7 +186,9 @@ async def model(name: str, identity: str = "", attempts: int = 1) -> Model:
     client = Client(Route("127.0.0.1", 9, b"127.0.0.1:9"))
     endpoint = Endpoint("e", BaseURL("http", "127.0.0.1", 9, b"", b"127.0.0.1:9"))
     candidate = Candidate(attempts, 0.0, Clocks(1.0, 1.0, 1.0, 1.0))
-    return Model(name, endpoint, APIS[ApiType.OPENAI], client, candidate, Breaker(), identity=identity)
+    api, target = APIS[ApiType.OPENAI], Target(name, Facts())
+    speech = Speech(Dialects(DIALECTS), api.api_type, name, "", Found())
+    return Model(target, endpoint, api, speech, client, candidate, Breaker(), identity=identity)
 
 
 async def test_models_that_are_alike_share_a_name_and_the_first_is_pinned() -> None:

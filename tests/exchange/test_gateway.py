@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from hydrallm import __version__
-from hydrallm.app import ERROR_FORMATS, FORMATS
+from hydrallm.app import DIALECTS, ERROR_FORMATS, FORMATS
 from hydrallm.endpoints.base import BaseURL, Endpoint
 from hydrallm.errors import RequestError
 from hydrallm.exchange.access import Access
 from hydrallm.exchange.chain import Model
 from hydrallm.exchange.chains import Chains
+from hydrallm.exchange.dialect import Dialects, Found, Speech
 from hydrallm.exchange.gateway import Gateway, Sources
 from hydrallm.exchange.paths import Paths
 from hydrallm.faults.script import Answer, Hang
 from hydrallm.formats.base import ApiType
+from hydrallm.formats.canonical import Target
+from hydrallm.formats.facts import Facts
 from hydrallm.http.client import Client
 from hydrallm.http.dial import Route
 from hydrallm.http.server import Server
@@ -108,25 +111,37 @@ async def test_times_are_recorded(provide: Provide, serve: Serve) -> None:
 # -- chains of several types -------------------------------------------------------------------------------------------
 
 
-async def test_a_request_is_served_by_the_models_of_its_type(provide: Provide, serve: Serve) -> None:
+async def test_a_generation_goes_to_the_first_model_and_a_relay_to_one_of_its_type(
+    provide: Provide, serve: Serve
+) -> None:
     openai, anthropic = await provide(), await provide()
     gateway = await serve({"url": f"{openai.url}/v1"}, {"url": anthropic.url, "type": "anthropic"})
     assert (await gateway.client.ask()).headers["x-hydrallm-endpoint"] == "e1"
-    assert (await gateway.client.ask(target="/v1/messages")).headers["x-hydrallm-endpoint"] == "e2"
+    question = b'{"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}'
+    reply = await gateway.client.ask(question, "/v1/messages")
+    assert (reply.headers["x-hydrallm-endpoint"], reply.json["type"]) == ("e1", "message")
     await gateway.client.ask(None, "/v1/files", "GET")
     await gateway.client.ask(None, "/v1/files", "GET", headers={"anthropic-version": "2026-10-21"})
-    assert [received.path for received in openai.received] == ["/v1/chat/completions", "/v1/files"]
-    assert [received.path for received in anthropic.received] == ["/v1/messages", "/v1/files"]
+    assert [received.path for received in openai.received] == [
+        "/v1/chat/completions",
+        "/v1/chat/completions",
+        "/v1/files",
+    ]
+    assert [received.path for received in anthropic.received] == ["/v1/files"]
 
 
-async def test_a_request_of_a_type_that_the_chain_lacks_is_told_so(provide: Provide, serve: Serve) -> None:
+async def test_a_request_that_no_model_of_the_chain_can_serve_is_told_why(provide: Provide, serve: Serve) -> None:
     upstream = await provide()
-    gateway = await serve(upstream, {"url": upstream.url, "type": "anthropic"})
-    reply = await gateway.client.ask(target="/model/x/converse")
-    assert reply.status == 404
-    assert "bedrock" in reply.json["message"]
-    assert 'the chain "default" (it has openai, anthropic)' in reply.json["message"]
+    gateway = await serve({"url": upstream.url, "type": "anthropic"}, {"url": upstream.url, "type": "bedrock"})
+    reply = await gateway.client.ask(b'{"model": "m", "prompt": "once"}', "/v1/completions")
+    assert reply.status == 400
+    assert reply.headers["x-should-retry"] == "false"
+    why = "openai-completions is not translated"
+    assert reply.json["error"]["message"].endswith(f"; e1/m1: {why}; e2/m2: {why}")
     assert upstream.received == []
+    record = await gateway.journal.ended()
+    assert (record.outcome, record.attempts) == ("unserved", [])
+    assert [skip.reasons for skip in record.skipped] == [(why,)] * 2
 
 
 async def test_a_relay_of_a_type_that_the_chain_lacks_goes_to_the_first_model(provide: Provide, serve: Serve) -> None:
@@ -138,11 +153,11 @@ async def test_a_relay_of_a_type_that_the_chain_lacks_goes_to_the_first_model(pr
     assert bedrock.received == []
 
 
-async def test_a_chain_of_one_type_serves_whatever_it_is_asked(provide: Provide, serve: Serve) -> None:
+async def test_a_chain_of_one_type_serves_whatever_else_it_is_asked(provide: Provide, serve: Serve) -> None:
     upstream = await provide()
     gateway = await serve({"url": upstream.url, "type": "anthropic"})
-    assert (await gateway.client.ask()).status == 200
-    assert upstream.received[0].path == "/v1/chat/completions"
+    assert (await gateway.client.ask(target="/v1/embeddings")).status == 200
+    assert upstream.received[0].path == "/v1/embeddings"
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
@@ -265,10 +280,14 @@ def make_gateway(journal: Journal) -> Gateway:
     client = Client(Route("127.0.0.1", 9, b"127.0.0.1"))
     candidate = Candidate(1, 0.0, Clocks(1.0, 1.0, 1.0, 1.0))
     url = BaseURL("http", "127.0.0.1", 9, b"", b"127.0.0.1:9")
+    dialects = Dialects(DIALECTS)
+    speech = Speech(dialects, ApiType.OPENAI, "m", "", Found())
+    model = Model(Target("m", Facts()), Endpoint("e", url), Broken(), speech, client, candidate, Breaker())
     return Gateway(
-        chains=Chains([Model("m", Endpoint("e", url), Broken(), client, candidate, Breaker())], [], Plan(())),
+        chains=Chains([model], [], Plan(())),
         access=Access(),
         paths=Paths(FORMATS, ERROR_FORMATS),
+        dialects=dialects,
         sink=journal,
         mask=Mask([]),
         sources=Sources(lambda: datetime.datetime.now(datetime.UTC), lambda: 0.5, lambda: "an-id"),

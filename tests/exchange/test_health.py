@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from hydrallm.app import DIALECTS
 from hydrallm.endpoints.anthropic import Anthropic
 from hydrallm.endpoints.base import BaseURL, Endpoint
 from hydrallm.endpoints.openai import OpenAI
 from hydrallm.exchange.chain import Model
+from hydrallm.exchange.dialect import Dialects, Found, Speech
 from hydrallm.exchange.health import report
+from hydrallm.formats.canonical import Target
+from hydrallm.formats.facts import Facts
 from hydrallm.http.client import Client
 from hydrallm.http.dial import Route
 from hydrallm.policy.breaker import Breaker
@@ -26,7 +30,9 @@ CANDIDATE = Candidate(1, 0.0, Clocks(1.0, 1.0, 1.0, 1.0))
 
 def model(endpoint: str, name: str, api: Api, identity: str = "") -> Model:
     client = Client(Route("127.0.0.1", 9, b"127.0.0.1:9", None, None))
-    return Model(name, Endpoint(endpoint, URL), api, client, CANDIDATE, Breaker(), identity=identity)
+    speech = Speech(Dialects(DIALECTS), api.api_type, name, "", Found())
+    target = Target(name, Facts())
+    return Model(target, Endpoint(endpoint, URL), api, speech, client, CANDIDATE, Breaker(), identity=identity)
 
 
 @pytest.fixture

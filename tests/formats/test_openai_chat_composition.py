@@ -37,6 +37,7 @@ from hydrallm.formats.openai_chat_codec import OpenAIChatCodec
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 CODEC = OpenAIChatCodec()
+FORCED = ToolChoice(Choice.REQUIRED)
 PARAMS: TypeAdapter[Any] = TypeAdapter(CompletionCreateParams)
 USER, ASSISTANT = Role.USER, Role.ASSISTANT
 HI = Message(USER, (Text("hi"),))
@@ -107,14 +108,14 @@ def test_all_that_a_model_says_in_a_turn_is_one_message() -> None:
         HI,
         Message(ASSISTANT, (Text("I "),)),
         Message(ASSISTANT, (Text("look."), ToolUse("call_1", "f", ""))),
-        Message(ASSISTANT, (ToolUse("call_2", "g", "free", custom=True),)),
+        Message(ASSISTANT, (ToolUse("call_2", "g", '{"a":1}'),)),
     )
     assert said[1] == {
         "role": "assistant",
         "content": "I look.",
         "tool_calls": [
             {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
-            {"id": "call_2", "type": "custom", "custom": {"name": "g", "input": "free"}},
+            {"id": "call_2", "type": "function", "function": {"name": "g", "arguments": '{"a":1}'}},
         ],
     }
 
@@ -188,7 +189,8 @@ def test_cache_marks_for_a_model_that_takes_breakpoints() -> None:
 
 def test_tools_and_their_choice() -> None:
     tools = (Tool("f", "d", RAW, strict=True), Tool("g", custom=True))
-    body = body_of(asked(tools=tools, tool_choice=ToolChoice(Choice.TOOL, "g"), parallel=False))
+    request = asked(tools=tools, tool_choice=ToolChoice(Choice.TOOL, "g"), parallel=False, format="openai-chat")
+    body = body_of(request)
     assert body["tools"] == [
         {
             "type": "function",
@@ -382,11 +384,7 @@ def test_a_chat_clients_own_members_are_kept() -> None:
         (asked(Message(USER, (Document(text="a"),))), {"documents": False}, "documents"),
         (asked(tools=(Tool("f", schema=RAW),)), {"tools": False}, "tools"),
         (asked(HI, Message(ASSISTANT, (ToolUse("a", "f", "{}"),))), {"tools": False}, "tools"),
-        (
-            asked(tools=(Tool("f", schema=RAW),), tool_choice=ToolChoice(Choice.REQUIRED)),
-            {"forced_tool": False},
-            "forced",
-        ),
+        (asked(tools=(Tool("f", schema=RAW),), tool_choice=FORCED), {"forced_tool": False}, "forced"),
         (asked(HI, Message(ASSISTANT, (Text("{"),))), {"prefill": False}, "continue"),
         (asked(HI, Message(ASSISTANT, (Image(Source(url="https://a")),)), HI), {}, "assistant's turn"),
         (asked(Message(USER, (Text("a\ud83d"),))), {}, "surrogate"),

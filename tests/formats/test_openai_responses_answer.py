@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from hydrallm.faults import answers
 from hydrallm.faults.answers import Question, Shape
+from hydrallm.formats import foreign_thought
 from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
 from hydrallm.formats.canonical_answer import Answer, Stop, Usage
 from hydrallm.formats.codec import Asked
@@ -226,12 +227,21 @@ def test_a_refusal_of_the_model_is_a_complete_answer() -> None:
     assert CODEC.read_answer(found.to_json().encode()).parts == (Text("no", refusal=True),)
 
 
-def test_thoughts_of_other_makers_show_their_text_and_not_their_signature() -> None:
-    found = parsed(answer(Thinking("hm", "S", maker="anthropic"), Thinking(redacted="R", maker="anthropic"), Text("a")))
-    first, second = found.output[:2]
-    assert first.type == second.type == "reasoning"
-    assert (first.summary[0].text, second.summary) == ("hm", [])
-    assert (first.encrypted_content, second.encrypted_content) == (None, None)
+THOUGHTS_OF_OTHERS = (
+    Thinking("hm", "S", maker="anthropic"),
+    Thinking("", "S", maker="anthropic"),
+    Thinking(redacted="R", maker="anthropic"),
+    Thinking("of nobody who seals"),
+)
+
+
+def test_thoughts_of_other_makers_are_marked_and_come_back_as_they_were() -> None:
+    items = [item for item in parsed(answer(*THOUGHTS_OF_OTHERS, Text("a"))).output if item.type == "reasoning"]
+    assert [[part.text for part in item.summary] for item in items] == [["hm"], [], [], ["of nobody who seals"]]
+    for item, thought in zip(items, THOUGHTS_OF_OTHERS, strict=True):
+        body = json.dumps({"input": [item.to_dict(), {"role": "user", "content": "hi"}]}).encode()
+        assert foreign_thought.may_have(body)
+        assert CODEC.read_request(body, model="m", stream=False).messages[0].parts == (thought,)
 
 
 def test_citations_of_other_formats_are_left_out() -> None:

@@ -188,9 +188,11 @@ def test_a_thought_has_its_summary_and_what_its_maker_needs() -> None:
     assert "reasoning_summary_part.added" in kinds(events)
 
 
-def test_a_signature_of_another_maker_is_not_shown() -> None:
+def test_a_signature_of_another_maker_is_marked() -> None:
     events: list[Event] = [START, PartStarted(0, Thinking(maker="anthropic")), Signed(0, "SIGNED"), PartEnded(0), *END]
-    assert b"SIGNED" not in written(events)
+    (item,) = accumulated(events).output
+    assert item.type == "reasoning"
+    assert item.encrypted_content == "hydrallm:anthropic::SIGNED"
     assert not [kind for kind in kinds(events) if "summary" in kind], "nothing was said"
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 A, B, C = 0, 1, 2
 
-SAME = [kind for kind in Kind if RULES[kind].next is Next.SAME]
-AT_ONCE = [kind for kind in Kind if RULES[kind].next is Next.NEXT]
+SAME = [kind for kind in Kind if RULES[kind].next is Next.SAME and not RULES[kind].free]
+AT_ONCE = [kind for kind in Kind if RULES[kind].next is Next.NEXT and kind is not Kind.UNSERVED]
 HOPELESS = [Kind.TLS, Kind.QUOTA, Kind.MISCONFIGURED, Kind.UNAUTHORIZED, Kind.UNSUPPORTED]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 A, B, C = 0, 1, 2
 SPEAKING = [kind for kind in Kind if RULES[kind].counts and kind is not Kind.STALLED]
-SILENT = [kind for kind in Kind if not RULES[kind].counts]
+SILENT = [kind for kind in Kind if not RULES[kind].counts and kind not in {Kind.REPHRASED, Kind.UNSERVED}]
 
 
 def opened(at: float = 0.0) -> Breaker:

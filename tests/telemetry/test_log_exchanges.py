@@ -150,11 +150,11 @@ def test_names_of_endpoints_and_models_break_no_line(endpoint: str, model: str) 
 def test_a_hold_and_dropped_events_are_told_where_there_were_some() -> None:
     stream = io.StringIO()
     one = log(stream)
-    one.exchange_ended(exchange(status=200, held=1.23456, dropped=2))
+    one.exchange_ended(exchange(status=200, held=1.23456, dropped_events=2))
     one.exchange_ended(exchange(status=200))
     first, second = lines(stream)
-    assert (first["held"], first["dropped"]) == (1.235, 2)
-    assert not {"held", "dropped"} & set(second)
+    assert (first["held"], first["dropped_events"]) == (1.235, 2)
+    assert not {"held", "dropped_events"} & set(second)
 
 
 # -- models ------------------------------------------------------------------------------------------------------------

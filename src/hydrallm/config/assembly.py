@@ -6,7 +6,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
+from hydrallm.config.api import chosen, model_type
 from hydrallm.config.chains import known_as
+from hydrallm.config.facts import lookup
 from hydrallm.config.settings import (
     EndpointSettings,
     LogSettings,
@@ -17,7 +19,6 @@ from hydrallm.config.settings import (
     Settings,
 )
 from hydrallm.endpoints.base import Credential, Endpoint
-from hydrallm.formats.base import ApiType
 from hydrallm.policy.plan import Candidate, Clocks
 
 if TYPE_CHECKING:
@@ -69,11 +70,6 @@ def assemble(
     )
 
 
-def model_type(model: ModelTable, endpoint: EndpointTable) -> ApiType:
-    """Return the API type of a model: its own, else its endpoint's, else ``openai``."""
-    return model.type or endpoint.type or ApiType.OPENAI
-
-
 def located(name: str, config: Path, environ: Mapping[str, str]) -> Path:
     """Return the file that the config calls ``name``, from the folder of the config; ``~/`` is the home folder."""
     home = environ.get("HOME") or environ.get("USERPROFILE")
@@ -119,6 +115,8 @@ def _endpoint(
         ),
         proxy=table.proxy,
         ca_file=None if table.ca_file is None else located(table.ca_file, path, environ),
+        version=table.anthropic_version or "",
+        betas=table.anthropic_beta,
     )
 
 
@@ -127,6 +125,7 @@ def _model(model: ModelTable, endpoint: EndpointTable, retry: RetryTable) -> Mod
         own, shared = getattr(model, clock), getattr(endpoint, clock)
         return cast("float", own if own is not None else shared if shared is not None else default)
 
+    known = lookup(model.model, model.facts)
     return ModelSettings(
         id=known_as(model),
         endpoint=model.endpoint,
@@ -142,4 +141,7 @@ def _model(model: ModelTable, endpoint: EndpointTable, retry: RetryTable) -> Mod
                 idle=nearest("idle_timeout", retry.idle_timeout),
             ),
         ),
+        api=chosen(model, endpoint),
+        facts=known.facts,
+        context=known.context,
     )

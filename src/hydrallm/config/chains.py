@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hydrallm.config.findings import entry, join
+from hydrallm.config.schema import ChainTable, WholeChainTable, keys
 from hydrallm.config.settings import ChainSettings
 from hydrallm.config.spelling import did_you_mean
 from hydrallm.policy.selection import DEFAULT, ONLY
@@ -17,13 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hydrallm.config.findings import Findings
-    from hydrallm.config.schema import ChainTable, ModelTable
+    from hydrallm.config.schema import ModelTable
 
 _EMPTY = "is empty; name one or more of the [[models]], by id or as endpoint/model"
-_MIXED = (
-    "the chain mixes API types ({}): requests are served by the models of their own API type; "
-    "a request never falls back to a model of another type"
-)
 _UNREACHED = "no chain has this model, so it is only asked where a client names {}"
 
 
@@ -35,6 +32,15 @@ def check_name(name: str, at: str, findings: Findings) -> None:
         findings.problem(
             at, f'a chain cannot be called so: clients write "{ONLY}ID" to pin a model; choose another name'
         )
+
+
+def form(name: str, table: Mapping[str, object]) -> type[WholeChainTable]:
+    """Return what the chain called ``name`` is to be read as.
+
+    The default chain is all models, so to say that it is strict it need not name them.
+    """
+    whole = name == DEFAULT and "strict" in table and set(table) <= set(keys(WholeChainTable))
+    return WholeChainTable if whole else ChainTable
 
 
 def known_as(model: ModelTable) -> str:
@@ -60,7 +66,10 @@ def check_ids(models: Sequence[ModelTable], findings: Findings) -> None:
 
 
 def resolve(
-    chains: Mapping[str, ChainTable], models: Sequence[ModelTable], broken: set[str], findings: Findings
+    chains: Mapping[str, WholeChainTable],
+    models: Sequence[ModelTable],
+    broken: set[str],
+    findings: Findings,
 ) -> tuple[ChainSettings, ...]:
     """Return the chains with their models found; what is wrong with them is recorded.
 
@@ -76,32 +85,27 @@ def resolve(
     for name, chain in chains.items():
         at = join("chains", name)
         _check_patterns(name, chain, at, patterns, findings)
-        if not chain.models and at not in broken:
-            findings.problem(join(at, "models"), _EMPTY)
-        members = () if names is None else _members(chain, names, join(at, "models"), findings)
-        resolved.append(ChainSettings(name=name, models=members, match=chain.match))
+        if not isinstance(chain, ChainTable):
+            members = tuple(range(len(models)))
+        else:
+            if not chain.models and at not in broken:
+                findings.problem(join(at, "models"), _EMPTY)
+            members = () if names is None else _members(chain, names, join(at, "models"), findings)
+        resolved.append(ChainSettings(name=name, models=members, match=chain.match, strict=chain.strict))
     return tuple(resolved)
 
 
-def warn(
-    chains: Sequence[ChainSettings], models: Sequence[ModelTable], types: Sequence[str], findings: Findings
-) -> None:
+def warn(chains: Sequence[ChainSettings], models: Sequence[ModelTable], findings: Findings) -> None:
     """Record what is doubtful in chains without a problem.
 
     Args:
         chains: resolved.
         models: the file's.
-        types: the API type of each model.
         findings: where warnings go.
     """
-    members = {join("chains", chain.name): chain.models for chain in chains}
     if all(chain.name != DEFAULT for chain in chains):
-        members = {"models": tuple(range(len(models))), **members}
-    for at, places in members.items():
-        mixed = sorted({types[place] for place in places})
-        if len(mixed) > 1:
-            findings.warning(at, _MIXED.format(", ".join(mixed)))
-    reached = {place for places in members.values() for place in places}
+        return  # the default chain is all of them
+    reached = {place for chain in chains for place in chain.models}
     for index, model in enumerate(models):
         if index not in reached:
             findings.warning(entry("models", index), _UNREACHED.format(f'"{ONLY}{known_as(model)}"'))
@@ -139,7 +143,7 @@ def _members(chain: ChainTable, names: Mapping[str, list[int]], at: str, finding
     return tuple(members)
 
 
-def _check_patterns(name: str, chain: ChainTable, at: str, owners: dict[str, str], findings: Findings) -> None:
+def _check_patterns(name: str, chain: WholeChainTable, at: str, owners: dict[str, str], findings: Findings) -> None:
     for place, pattern in enumerate(chain.match):
         owner = owners.setdefault(pattern.lower(), name)
         if owner != name:

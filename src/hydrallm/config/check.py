@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hydrallm.config import chains, schema
-from hydrallm.config.assembly import assemble, located, model_type
+from hydrallm.config import api, chains, schema
+from hydrallm.config.api import model_type
+from hydrallm.config.assembly import assemble, located
 from hydrallm.config.findings import Findings, entry, join
 from hydrallm.config.reader import Reader, Table, Unset, type_name
-from hydrallm.config.schema import ChainTable, EndpointTable, File, LogTable, ModelTable, RetryTable, ServerTable
+from hydrallm.config.schema import EndpointTable, File, LogTable, ModelTable, RetryTable, ServerTable
 from hydrallm.config.spelling import did_you_mean
 from hydrallm.credentials import aws_chain
 from hydrallm.credentials.choice import Choice, Stated, choose
@@ -70,6 +71,7 @@ def check(
         findings.problem(missing.key, _unset_message(missing, environ) + _SET_IT)
 
     types = _types_by_endpoint(reading, findings)
+    _check_apis(reading, types, findings)
     chains.check_ids(file.models, findings)
     resolved = chains.resolve(file.chains, file.models, reading.broken, findings)
     credentials = {}
@@ -81,8 +83,7 @@ def check(
             _check_authorities(table, at, path, environ, findings)
             credentials[name] = _choose(table, types.get(name, set()), at, environ, findings)
     if not findings.problems:
-        kinds = [model_type(model, file.endpoints[model.endpoint]).value for model in file.models]
-        chains.warn(resolved, file.models, kinds, findings)
+        chains.warn(resolved, file.models, findings)
     _warn(file, credentials, types, findings)
     if mode is not None and mode & (stat.S_IRGRP | stat.S_IROTH) and reader.literal_secrets:
         held = ", ".join(reader.literal_secrets)
@@ -136,7 +137,7 @@ def _read(document: Mapping[str, object], reader: Reader) -> _Reading:
         for index, value in enumerate(_models(document.get("models"), findings))
     )
     named = _chains(document.get("chains", {}), findings)
-    lists = {name: read(ChainTable, value, join("chains", name)) for name, value in named.items()}
+    lists = {name: read(chains.form(name, value), value, join("chains", name)) for name, value in named.items()}
     file = File(server=server, log=log, retry=retry, endpoints=endpoints, models=models, chains=lists)
     return _Reading(file, unset, broken)
 
@@ -198,6 +199,20 @@ def _types_by_endpoint(reading: _Reading, findings: Findings) -> dict[str, set[A
             hint = did_you_mean(model.endpoint, endpoints) or f"; add [{join('endpoints', model.endpoint)}]"
             findings.problem(join(at, "endpoint"), f'there is no endpoint "{model.endpoint}"{hint}')
     return types
+
+
+def _check_apis(reading: _Reading, types: Mapping[str, set[ApiType]], findings: Findings) -> None:
+    endpoints = reading.file.endpoints
+    unsure = set()  # endpoints some of whose models have a problem
+    for index, model in enumerate(reading.file.models):
+        if entry("models", index) in reading.broken:
+            unsure.add(model.endpoint)
+        elif model.endpoint in endpoints and join("endpoints", model.endpoint) not in reading.broken:
+            api.check_model(model, endpoints[model.endpoint], index, findings)
+    for name, table in endpoints.items():
+        at = join("endpoints", name)
+        if at not in reading.broken:
+            api.check_endpoint(table, set() if name in unsure else types.get(name, set()), at, findings)
 
 
 def _report_unset(unset: list[Unset], environ: Mapping[str, str], findings: Findings, *, used: bool) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from hydrallm.config import schema
+from hydrallm.config import schema, values
 from hydrallm.config.findings import Findings, entry, join
 from hydrallm.config.spelling import did_you_mean
 from hydrallm.credentials.environment import resolve
@@ -36,6 +36,12 @@ _TYPE_NAMES: dict[type, str] = {
     datetime.datetime: "a date and time",
     datetime.date: "a date",
     datetime.time: "a time",
+}
+_HEADERS = {
+    "endpoints": "[endpoints.NAME]",
+    "models": "[[models]]",
+    "facts": "[models.facts]",
+    "chains": "[chains.NAME]",
 }
 _LONGEST_SHOWN = 60  # characters of a value repeated in a message
 
@@ -91,16 +97,19 @@ class Reader:
         return form(**read)
 
     def _key(self, key: Key, value: object, path: str) -> object:
-        if key.kind.shape == "list":
-            return self._list(key.kind, value, path)
-        if key.kind.shape == "table":
-            return self._table(key.kind, value, path)
         try:
-            return self._single(key.kind, value, path, may_be_unset=key.may_be_unset)
+            return self._value(key.kind, value, path, may_be_unset=key.may_be_unset)
         except _Absent:
             if key.required and value == "":
                 self.findings.problem(path, f"is empty; it is required ({_plain(key.help)})")
             return _default(key)
+
+    def _value(self, kind: Kind, value: object, path: str, *, may_be_unset: bool = False) -> object:
+        if kind.shape == "list":
+            return self._list(kind, value, path)
+        if kind.shape == "table":
+            return self._table(kind, value, path)
+        return self._single(kind, value, path, may_be_unset=may_be_unset)
 
     def _list(self, kind: Kind, value: object, path: str) -> tuple[object, ...]:
         if not isinstance(value, list):
@@ -120,9 +129,7 @@ class Reader:
 
     def _table(self, kind: Kind, value: object, path: str) -> dict[object, object]:
         if not isinstance(value, dict):
-            self.findings.problem(
-                path, f'must be a table of strings, such as {{ name = "..." }}, not {type_name(value)}'
-            )
+            self.findings.problem(path, f"must be a {kind.name}, such as {kind.example}, not {type_name(value)}")
             return {}
         read: dict[object, object] = {}
         for name, item in value.items():
@@ -136,7 +143,8 @@ class Reader:
                 self.findings.problem(at, "is there twice; names of headers are the same in small letters and capitals")
                 continue
             try:
-                read[parsed] = self._single(kind, item, at)
+                member = kind.members.get(name)
+                read[parsed] = self._value(member, item, at) if member else self._single(kind, item, at)
             except _Absent:
                 continue
         return read
@@ -211,11 +219,13 @@ def _hint(name: str, form: type[msgspec.Struct]) -> str:
     if near := did_you_mean(name, schema.keys(form)):
         return near
     homes = [table for table, other in schema.TABLES.items() if name in schema.keys(other)]
+    if name in values.FACTS.members:
+        homes.append("facts")
     return f"; it belongs in {' or '.join(_header(home) for home in homes)}" if homes else ""
 
 
 def _header(table: str) -> str:
-    return {"endpoints": "[endpoints.NAME]", "models": "[[models]]", "chains": "[chains.NAME]"}.get(table, f"[{table}]")
+    return _HEADERS.get(table, f"[{table}]")
 
 
 def _plain(help_: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import typing
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -140,6 +140,13 @@ class EndpointTable(Clocks, frozen=True):
     type: Annotated[
         ApiType | None, Key(values.API_TYPE, None, "`type` of the models here that have none of their own.")
     ]
+    api: Annotated[str | None, Key(values.API, None, "`api` of the models here that have none of their own.")]
+    anthropic_version: Annotated[
+        str | None, Key(values.VERSION, None, "Version of Anthropic's API for translated requests; see below.")
+    ]
+    anthropic_beta: Annotated[
+        tuple[str, ...], Key(values.BETAS, None, "Beta features of Anthropic's to ask for in translated requests.")
+    ]
     aws_region: Annotated[
         str | None,
         Key(values.REGION, None, "Region to sign for; else the URL's, else `AWS_REGION` or `AWS_DEFAULT_REGION`."),
@@ -175,19 +182,32 @@ class ModelTable(Clocks, frozen=True):
         ApiType | None,
         Key(values.API_TYPE, None, "`openai`, `anthropic` or `bedrock`; else the endpoint's, else `openai`."),
     ]
+    api: Annotated[
+        str | None,
+        Key(values.API, None, "`chat` or `responses` (openai), `converse` or `invoke` (bedrock); see below."),
+    ]
     attempts: Annotated[int, Key(values.COUNT, 1, "How often it is tried in one cycle.")]
+    facts: Annotated[
+        dict[str, Any], Key(values.FACTS, None, "What the model can do, in place of what HydraLLM knows of it.")
+    ]
 
 
-class ChainTable(msgspec.Struct, frozen=True):
+class WholeChainTable(msgspec.Struct, frozen=True):
+    """``[chains.default]`` without ``models``: all of them."""
+
+    match: Annotated[
+        tuple[str, ...],
+        Key(values.NAMES, None, 'What else clients may call it: patterns such as `"*haiku*"`; capitals do not count.'),
+    ]
+    strict: Annotated[bool, Key(values.FLAG, False, "Skip a model rather than drop what it cannot be told.")]
+
+
+class ChainTable(WholeChainTable, frozen=True):
     """``[chains.NAME]``: the models for requests that name this chain."""
 
     models: Annotated[
         tuple[str, ...],
         Key(values.NAMES, None, "Which of the `[[models]]`, in this order: ids, or `endpoint/model`.", required=True),
-    ]
-    match: Annotated[
-        tuple[str, ...],
-        Key(values.NAMES, None, 'What else clients may call it: patterns such as `"*haiku*"`; capitals do not count.'),
     ]
 
 
@@ -210,7 +230,7 @@ class File(msgspec.Struct, frozen=True):
     retry: RetryTable
     endpoints: dict[str, EndpointTable]
     models: tuple[ModelTable, ...]
-    chains: dict[str, ChainTable]
+    chains: dict[str, WholeChainTable]
 
 
 @functools.cache

@@ -14,6 +14,7 @@ import msgspec
 
 from hydrallm.endpoints.base import Endpoint
 from hydrallm.formats.base import ApiType
+from hydrallm.formats.facts import Facts
 from hydrallm.policy.kinds import Kind, Next
 from hydrallm.policy.plan import Candidate
 from hydrallm.secret import Secret
@@ -93,11 +94,15 @@ class EndpointSettings(msgspec.Struct, frozen=True):
         endpoint: address and credentials.
         proxy: ``env`` (HTTP_PROXY and friends), ``none``, or a proxy's URL.
         ca_file: a PEM file of certificate authorities to trust instead of the system's.
+        version: of Anthropic's API, for the requests that are composed here; empty for the format's own default.
+        betas: of Anthropic's, likewise.
     """
 
     endpoint: Endpoint
     proxy: str
     ca_file: Path | None
+    version: str = ""
+    betas: tuple[str, ...] = ()
 
 
 class ModelSettings(msgspec.Struct, frozen=True):
@@ -105,6 +110,10 @@ class ModelSettings(msgspec.Struct, frozen=True):
 
     Attributes:
         id: what it is known as: its ``id``, or ``endpoint/model``, which several may be.
+        api: which of its type's wire formats it is asked in: ``chat``, ``responses``, ``converse`` or ``invoke``; empty
+            where the request decides.
+        facts: what is known of the model.
+        context: tokens of its context window, answer included; None if it is not known.
     """
 
     id: str
@@ -112,6 +121,9 @@ class ModelSettings(msgspec.Struct, frozen=True):
     type: ApiType
     model: str
     candidate: Candidate
+    api: Literal["", "chat", "responses", "converse", "invoke"] = ""
+    facts: Facts = Facts()
+    context: int | None = None
 
 
 class ChainSettings(msgspec.Struct, frozen=True):
@@ -121,11 +133,13 @@ class ChainSettings(msgspec.Struct, frozen=True):
         name: the NAME.
         models: places in :attr:`Settings.models`, from 0; in the order in which they are tried.
         match: patterns of the names that mean this chain.
+        strict: whether a model that cannot be told all of a request is skipped.
     """
 
     name: str
     models: tuple[int, ...]
     match: tuple[str, ...]
+    strict: bool = False
 
 
 class Settings(msgspec.Struct, frozen=True):

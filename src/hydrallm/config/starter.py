@@ -1,7 +1,7 @@
 """A config composed from the keys that are in the environment.
 
-It refers to the variables and never holds their values. The providers come in the order of the table below; a chain of
-several API types is fine, since each request is served by the models of its own type.
+It refers to the variables and never holds their values. The providers come in the order of the table below. Their API
+types may differ: what a client asks is translated for a model that is asked in another way.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def compose(environ: Mapping[str, str]) -> str | None:
         _RETRY,
     ]
     parts += [_endpoint(provider, region) for provider in found.values()]
-    parts.append("# Tried in this order; a request is served by the models of its own type.")
+    parts.append("# Tried in this order, whichever API the client speaks.")
     parts += [_model(provider, *model) for provider in found.values() for model in provider.models]
     return "\n\n".join(parts) + "\n"
 

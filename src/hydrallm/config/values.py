@@ -11,12 +11,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 
 from hydrallm.config import quantities
+from hydrallm.config.facts import Told
 from hydrallm.config.spelling import did_you_mean
 from hydrallm.credentials import environment
 from hydrallm.credentials.aws import REGION as REGION_NAME
@@ -24,6 +25,7 @@ from hydrallm.endpoints.base import BaseURL
 from hydrallm.endpoints.headers import ENGINE, HOP_BY_HOP
 from hydrallm.endpoints.url import parse_base_url
 from hydrallm.formats.base import ApiType
+from hydrallm.formats.effort import BUDGETS, NONE
 from hydrallm.policy.kinds import Kind as Failure
 from hydrallm.policy.kinds import Next
 from hydrallm.policy.overrides import FIXED
@@ -45,6 +47,8 @@ class Kind(msgspec.Struct, frozen=True):
         secret: whether the value is a secret when it stands in the file itself.
         shape: whether the key holds one value, a list of them, or a table of them.
         parse_name: checks and turns a name of such a table.
+        example: such a table, for messages.
+        members: the kinds of its values, where each name has its own.
     """
 
     name: str
@@ -56,9 +60,13 @@ class Kind(msgspec.Struct, frozen=True):
     secret: bool = False
     shape: Literal["single", "list", "table"] = "single"
     parse_name: Callable[[str], object] = str
+    example: str = '{ name = "..." }'
+    members: dict[str, Kind] = {}
 
 
 _ID = re.compile(r"[A-Za-z0-9._:/-]+")
+_VERSION = re.compile(r"(?:bedrock-)?[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_BETA = re.compile(r"[A-Za-z0-9._-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token (RFC 9110, section 5.6.2)
@@ -78,6 +86,18 @@ def _text(value: str) -> str | None:
 def _id(value: str) -> str | None:
     if value and not _ID.fullmatch(value):
         raise ValueError('is not an id: write letters, digits and . _ - : /, such as "fast"')
+    return value or None
+
+
+def _version(value: str) -> str | None:
+    if value and not _VERSION.fullmatch(value):
+        raise ValueError('is not a version of Anthropic\'s API; write one such as "2023-06-01" or "bedrock-2023-05-31"')
+    return value or None
+
+
+def _beta(value: str) -> str | None:
+    if value and not _BETA.fullmatch(value):
+        raise ValueError("is not the name of a beta: write letters, digits and . _ -, one name to a string")
     return value or None
 
 
@@ -202,7 +222,7 @@ def _failure(name: str) -> Failure:
     if name in known:
         return Failure(name)
     if name in FIXED:
-        raise ValueError("cannot be set: it happens after the answer has begun, when nothing is asked again; remove it")
+        raise ValueError("cannot be set: what it leads to is always the same; remove it")
     hint = did_you_mean(name, known) or f"; write one of {', '.join(known)}"
     raise ValueError(f"is not a kind of failure{hint}")
 
@@ -210,6 +230,13 @@ def _failure(name: str) -> Failure:
 def _next(value: str) -> Next | None:
     name = _one_of(*(choice.name.lower() for choice in Next))(value)
     return Next[name.upper()] if name else None
+
+
+def _fact(name: str) -> str:
+    if name in _FACTS:
+        return name
+    hint = did_you_mean(name, _FACTS) or f"; write one of {', '.join(_FACTS)}"
+    raise ValueError(f"unknown key{hint}")
 
 
 def _quoted(value: str) -> str:
@@ -234,12 +261,16 @@ REGION = Kind("string", (str,), "a string", _region)
 URL = Kind("URL", (str,), "a string", _url, blank=NO_URL, shown=False)
 PROXY = Kind("proxy", (str,), 'a string: "env", "none" or a URL', _proxy, shown=False)
 FILE = Kind("file", (str,), "a string: the path of a file", _text)
+API = _choice("chat", "responses", "converse", "invoke")
+VERSION = Kind("string", (str,), 'a date in quotes, such as "2023-06-01"', _version)
 API_TYPE = Kind("string", (str,), f"one of {', '.join(ApiType)}", _api_type)
 LOG_LEVEL = _choice("debug", "info", "warn", "error")
 LOG_FORMAT = _choice("auto", "console", "json")
 ID = Kind("string", (str,), "a string", _id)
 NAMES = Kind("list of strings", (str,), "a string", _text, shape="list")
 SECRETS = Kind("list of secrets", (str,), "a string", _secret, shown=False, secret=True, shape="list")
+BETAS = Kind("list of strings", (str,), "a string", _beta, shape="list")
+EFFORTS = Kind("list of strings", (str,), "a string", _one_of(NONE, *BUDGETS), shape="list")
 HOSTS = Kind("list of hosts", (str,), "a string", _host, shape="list")
 ORIGINS = Kind("list of origins", (str,), "a string", _origin, shape="list")
 HEADERS = Kind(
@@ -247,3 +278,12 @@ HEADERS = Kind(
 )
 OVERRIDES = Kind("table of strings", (str,), "a string", _next, shape="table", parse_name=_failure)
 QUERY = Kind("table of strings", (str,), "a string", _quoted, shown=False, shape="table", parse_name=_quoted)
+
+_OF_FACTS: dict[object, Kind] = {int: COUNT, int | None: COUNT, bool: FLAG, tuple[str, ...]: EFFORTS}
+_FACTS = {
+    field.name: _choice(*get_args(field.type)) if get_origin(field.type) is Literal else _OF_FACTS[field.type]
+    for field in msgspec.structs.fields(Told)
+}
+FACTS = Kind(
+    "table of facts", (), "", _text, shape="table", parse_name=_fact, example="{ images = false }", members=_FACTS
+)

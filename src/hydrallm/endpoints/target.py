@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hydrallm.endpoints.base import Endpoint
 
 _VERSION = re.compile(rb"v[0-9]+")
+_ANY_VERSION = re.compile(rb"v[0-9]")
 _OTHER_SLASH = re.compile(rb"\\|%2[Ff]|%5[Cc]")
 _DOT = re.compile(rb"%2[Ee]")
 _SEMICOLON = re.compile(rb"%3[Bb]")
@@ -57,6 +58,21 @@ def request_target(endpoint: Endpoint, path: bytes, query: bytes) -> bytes:
         return b"%b?%b&%b" % (target, query, endpoint.query)
     query = query or endpoint.query
     return b"%b?%b" % (target, query) if query else target
+
+
+def own_path(endpoint: Endpoint, path: bytes) -> bytes:
+    """Return the path of a request that was composed here, as a client of ``endpoint`` would have it.
+
+    Clients are given a base URL that has the API's version, or one to which they add it. An endpoint's URL is such a
+    one, so the version is left out where the URL has one anywhere (``.../v1``, ``.../v1beta/openai``).
+
+    Args:
+        endpoint: where it goes.
+        path: from the API's root, with its version.
+    """
+    versioned = any(_ANY_VERSION.match(segment) for segment in endpoint.url.path.split(b"/"))
+    first = path[1:].partition(b"/")[0]
+    return path[1 + len(first) :] if versioned and _VERSION.fullmatch(first) else path
 
 
 def replace_model(path: bytes, span: tuple[int, int], model: str) -> bytes:

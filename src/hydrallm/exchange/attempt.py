@@ -16,22 +16,19 @@ from typing import TYPE_CHECKING
 
 from hydrallm.endpoints.headers import response_headers
 from hydrallm.errors import RemoteProtocolError, SilenceError, UpstreamError
-from hydrallm.exchange.access import shown_keys
 from hydrallm.exchange.answer import Answer
 from hydrallm.exchange.failure import ABOUT_A_RATE, ABOUT_AN_ACCOUNT, ErrorAnswer, about_our_key, kind_of
-from hydrallm.exchange.verdict import api_error, masked
+from hydrallm.exchange.verdict import api_error, excerpt, masked
 from hydrallm.formats.base import Problem
 from hydrallm.formats.problem import read_problem
 from hydrallm.message import Response, header
 from hydrallm.policy.events import AnswerEnded, AttemptFailed, ContentSeen
 from hydrallm.policy.kinds import Kind, Next
 from hydrallm.policy.retry_after import retry_after
-from hydrallm.telemetry.masking import MASK, MIN_LENGTH
 
 if TYPE_CHECKING:
-    from hydrallm.exchange.chain import Model
     from hydrallm.exchange.gateway import Gateway
-    from hydrallm.exchange.job import Job
+    from hydrallm.exchange.job import Ask, Job
     from hydrallm.exchange.reply import Reply
     from hydrallm.formats.base import Scan
     from hydrallm.message import Headers
@@ -47,9 +44,6 @@ ERROR_PATIENCE = 5.0
 LINGER = 2.0
 """Seconds for the end of a body whose format has said already that it is complete."""
 
-LOGGED_BODY = 4096
-"""Bytes of an upstream's error body that are logged, where the config asks for it."""
-
 LOGGED_WORDS = 100
 """Characters of an error's message that are logged where it has neither code nor type."""
 
@@ -64,7 +58,7 @@ class Attempt:
     Args:
         gateway: what all exchanges share.
         job: what is to be done.
-        model: who is asked.
+        ask: who is asked, and what.
         command: the policy's.
         exchange: the record of the exchange.
         record: of this attempt; filled in as it goes.
@@ -72,19 +66,19 @@ class Attempt:
 
     Attributes:
         error: the upstream's error, if it sent one.
-        problem: what went wrong inside the answer, if it said so.
+        problem: what went wrong inside the answer, if it said so; in the words of the client's format.
     """
 
     __slots__ = (
-        "_answer", "_command", "_exchange", "_gateway", "_held", "_job", "_reply", "_scan", "error", "model", "problem",
-        "record",
+        "_answer", "_ask", "_command", "_exchange", "_gateway", "_held", "_job", "_reply", "_scan", "error", "model",
+        "problem", "record",
     )  # fmt: skip
 
     def __init__(
         self,
         gateway: Gateway,
         job: Job,
-        model: Model,
+        ask: Ask,
         command: Try,
         exchange: ExchangeRecord,
         record: AttemptRecord,
@@ -92,13 +86,14 @@ class Attempt:
     ) -> None:
         self._gateway = gateway
         self._job = job
+        self._ask = ask
         self._command = command
         self._exchange = exchange
         self._reply = reply
         self._answer: Answer | None = None
         self._scan: Scan | None = None
         self._held = b""
-        self.model = model
+        self.model = ask.model
         self.record = record
         self.error: ErrorAnswer | None = None
         self.problem: Problem | None = None
@@ -115,7 +110,7 @@ class Attempt:
         job, model = self._job, self.model
         try:
             endpoint = model.endpoint if model.supply is None else await model.supply.endpoint(self._connect_by())
-            request = model.api.address(endpoint, job.call(model), self._gateway.sources.now())
+            request = model.api.address(endpoint, self._ask.call, self._gateway.sources.now())
             if self._gateway.sink.wants_requests:
                 self._gateway.sink.attempt_begun(self._exchange, self.record, request)
             upstream = await model.client.request(
@@ -159,31 +154,26 @@ class Attempt:
             if not answer.complete:
                 raise RemoteProtocolError(f"an error body is over {HOLD_LIMIT} bytes")
         except UpstreamError as error:
-            kind = self._job.classify(self.record.status, Problem(), self.model)
+            kind = self._job.classify(self.record.status, Problem(self.record.status), self._ask)
             if kind is Kind.CLIENT_ERROR:
                 raise
             return self._failed(kind, f"its error body did not arrive: {error}", asked=self._asked(kind, headers))
         problem = read_problem(self.record.status, headers, body)
-        kind = self._job.classify(self.record.status, problem, self.model)
-        response = Response(self.record.status, response_headers(headers, decoded=answer.decoded), body)
+        kind = self._job.classify(self.record.status, problem, self._ask)
+        if (translation := self._ask.translation) is not None:
+            response = translation.error(translation.problem(problem, kind), headers, self._exchange.id)
+        else:
+            response = Response(self.record.status, response_headers(headers, decoded=answer.decoded), body)
         if self.model.endpoint.own_credential:
             response = masked(response, self._gateway.mask)
         self.error = ErrorAnswer(self.model, response, problem)
         if self._gateway.sink.wants_bodies:
-            self.record.body = self._logged(body)
+            self.record.body = excerpt(body, self._gateway.mask, self._reply.request.headers)
         # A web page of some server in between is of no use to a program; what we say instead names it.
         readable = self._job.operation is None or not body.lstrip().startswith(b"<")
         answered = readable or self._job.plan.rules[kind].next is Next.RETURN
         detail = problem.code or problem.type or ("" if readable else problem.message[:LOGGED_WORDS])
         return self._failed(kind, detail, answered=answered, asked=self._asked(kind, headers))
-
-    def _logged(self, body: bytes) -> str:
-        """Return the beginning of an error's body for the log."""
-        # Masked first, and with some more of it: half of a key at its end would not be known for one.
-        text = self._gateway.mask(body[: 2 * LOGGED_BODY].decode("utf-8", "replace"))
-        for key in shown_keys(self._reply.request.headers):
-            text = text.replace(key.decode("latin-1"), MASK) if len(key) >= MIN_LENGTH else text
-        return text[:LOGGED_BODY]
 
     def _asked(self, kind: Kind, headers: Headers) -> float | None:
         """Return for how many seconds the upstream asks to be left alone."""
@@ -215,22 +205,35 @@ class Attempt:
 
     async def _hold_json(self, answer: Answer) -> ContentSeen | AttemptFailed:
         """Hold a whole answer and examine it."""
-        operation = self._job.operation
+        operation, translation = self._ask.operation, self._ask.translation
         assert operation is not None  # noqa: S101 - a generation's is known
         self._held = body = await answer.gather(HOLD_LIMIT)
         if not answer.complete:
             if self._job.stream:
                 return self._failed_inside(_NO_STREAM, Kind.BAD_ANSWER)
+            if translation is not None:
+                return self._failed(Kind.BAD_ANSWER, f"an answer of over {HOLD_LIMIT} bytes cannot be translated")
             return self._seen(complete=False)
-        problem = operation.format.examine(body, operation)
+        counted = operation.counts and translation is not None  # its translation is the one who knows
+        problem = None if counted else operation.format.examine(body, operation)
         if problem is None and self._job.stream:
             problem = _NO_STREAM
+        elif translation is not None and (problem is None or problem.ours == "filtered"):
+            said = translation.answer(body)
+            if isinstance(said, Problem):
+                problem = said
+            else:
+                self._held = said
         return self._seen(complete=True) if problem is None else self._failed_inside(problem, Kind.BAD_ANSWER)
 
     async def _hold_stream(self, answer: Answer) -> ContentSeen | AttemptFailed:
         """Hold a stream up to its first content, or up to its end where there is none."""
-        assert self._job.operation is not None  # noqa: S101 - a generation's is known
-        self._scan = scan = self._job.operation.format.scan()
+        operation, translation = self._ask.operation, self._ask.translation
+        assert operation is not None  # noqa: S101 - a generation's is known
+        scan = operation.format.scan()
+        if translation is not None:
+            scan = translation.stream(scan)
+        self._scan = scan
         held: list[bytes] = []
         size = 0
         self._reply.hold()
@@ -276,7 +279,7 @@ class Attempt:
         """
         answer, reply = self._answer, self._reply
         assert answer is not None  # noqa: S101 - the attempt that is delivered has one
-        headers = response_headers(answer.upstream.headers, decoded=answer.decoded)
+        headers = self._headers(answer)
         headers += marks
         status, held = answer.upstream.status, self._held
         self._held = b""
@@ -358,8 +361,10 @@ class Attempt:
 
     def _name(self, problem: Problem, default: Kind) -> Kind:
         """Return the kind of an error that came inside a 200; ``default`` where that says nothing known."""
-        self.problem = problem
-        return self._job.classify_inside(problem, self.model) or default
+        translation = self._ask.translation
+        kind = self._job.classify_inside(problem, self.model)
+        self.problem = problem if translation is None or problem.ours else translation.problem(problem, kind)
+        return kind or default
 
     def _failed_inside(self, problem: Problem, default: Kind) -> AttemptFailed:
         """Keep an error that came inside a 200 as the error response that it should have been.
@@ -378,7 +383,7 @@ class Attempt:
         if problem.ours == "filtered" and (self._scan is not None or not self._job.stream):
             response = self._as_it_is()
         else:
-            error = api_error(kind, problem.message, self._exchange.id, problem, self._gateway.mask)
+            error = api_error(kind, problem.message, self._exchange.id, self.problem, self._gateway.mask)
             response = self._job.operation.format.encode_error(error)
         self.error = ErrorAnswer(self.model, response, problem)
         return self._failed(kind, f"inside a {self.record.status}: {detail}", answered=True)
@@ -386,5 +391,10 @@ class Attempt:
     def _as_it_is(self) -> Response:
         """Return the answer as the response that it is, whatever its content."""
         assert self._answer is not None  # noqa: S101 - something is held of it
-        headers = response_headers(self._answer.upstream.headers, decoded=self._answer.decoded)
-        return Response(self.record.status, headers, self._held)
+        return Response(self.record.status, self._headers(self._answer), self._held)
+
+    def _headers(self, answer: Answer) -> Headers:
+        """Return those of the upstream's headers that go with its answer."""
+        if (translation := self._ask.translation) is not None:
+            return translation.headers(answer.upstream.headers, stream=self._scan is not None)
+        return response_headers(answer.upstream.headers, decoded=answer.decoded)

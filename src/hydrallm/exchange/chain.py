@@ -1,9 +1,9 @@
-"""The models of one chain, by API type.
+"""The models of one chain, and those of one API type among them.
 
-A chain may mix API types. A request is served by the models of its own type, in the order of the chain; this
-selection is a *lane*. A chain of one type serves every request with it, whatever its path looks like: providers offer
-each other's paths (an Anthropic endpoint with ``/v1/chat/completions``), and only they know. The type of a relayed
-request is a guess, so where the chain has no lane of that type, the first model's lane serves it.
+A generation is served by all models of its chain, in order, whatever their API types are. What is relayed goes to
+models of its own type; this selection is a *lane*. That type is a guess, so where the chain has no lane of it, the
+first model's lane serves it. A chain of one type serves every request with it, whatever its path looks like: providers
+offer each other's paths, and only they know.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from hydrallm.credentials.refresh import Supply
     from hydrallm.endpoints.base import Api, Endpoint
+    from hydrallm.exchange.dialect import Speech
     from hydrallm.formats.base import ApiType
+    from hydrallm.formats.canonical import Target
     from hydrallm.http.client import Client
     from hydrallm.message import Headers
     from hydrallm.policy.plan import Candidate, Plan
@@ -31,9 +33,10 @@ class Model:
     """One entry of the chain, with all that is needed to ask it.
 
     Args:
-        name: the upstream's name for the model.
+        target: what requests that are composed for it have to know.
         endpoint: where it is.
         api: how it is addressed.
+        speech: the wire formats that it understands.
         client: the connections to it.
         candidate: how the policy sees it.
         breaker: what is remembered of it.
@@ -41,26 +44,31 @@ class Model:
         identity: what the config calls it, if it has an ``id``.
 
     Attributes:
+        name: the upstream's name for it.
         id: what chains and clients call it.
         alias: its endpoint and its name, by which it can be called as well.
     """
 
     __slots__ = (
-        "alias", "api", "breaker", "candidate", "client", "endpoint", "headers", "id", "json", "name", "supply",
+        "alias", "api", "breaker", "candidate", "client", "endpoint", "headers", "id", "json", "name", "speech",
+        "supply", "target",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - made in one place, from what stands there
         self,
-        name: str,
+        target: Target,
         endpoint: Endpoint,
         api: Api,
+        speech: Speech,
         client: Client,
         candidate: Candidate,
         breaker: Breaker,
         supply: Supply | None = None,
         identity: str = "",
     ) -> None:
-        self.name = name
+        self.name = name = target.model
+        self.target = target
+        self.speech = speech
         self.endpoint = endpoint
         self.api = api
         self.client = client
@@ -71,8 +79,8 @@ class Model:
         self.id = identity or self.alias
         self.json = msgspec.json.encode(name)
         self.headers: Headers = [
-            (b"x-hydrallm-model", _field_value(name)),
-            (b"x-hydrallm-endpoint", _field_value(endpoint.name)),
+            (b"x-hydrallm-model", field_value(name)),
+            (b"x-hydrallm-endpoint", field_value(endpoint.name)),
         ]
         """What the client is told about who answered."""
 
@@ -117,37 +125,45 @@ class Chain:
         models: at least one, in order.
         template: a plan whose candidates are filled in.
         name: what a client calls it.
+        strict: whether a model that cannot be told all of a request is passed over.
         remembers: whether what one exchange meets is remembered for the others.
 
     Attributes:
         name: what a client calls it.
+        strict: likewise.
         models: all of them, in order.
-        first: the lane of the first model.
+        whole: the lane of all of them.
+        first: the lane of those of the first one's type.
     """
 
-    def __init__(self, models: Iterable[Model], template: Plan, *, name: str = DEFAULT, remembers: bool = True) -> None:
+    def __init__(
+        self,
+        models: Iterable[Model],
+        template: Plan,
+        *,
+        name: str = DEFAULT,
+        strict: bool = False,
+        remembers: bool = True,
+    ) -> None:
         self.name = name
+        self.strict = strict
         self.models = tuple(models)
+        self.whole = Lane(self.models, template, remembers=remembers)
         by_type: dict[ApiType, list[Model]] = {}
         for model in self.models:
             by_type.setdefault(model.api.api_type, []).append(model)
         self._lanes = {
             api_type: Lane(tuple(members), template, remembers=remembers) for api_type, members in by_type.items()
         }
-        self.first = next(iter(self._lanes.values()))
-        self._only = self.first if len(self._lanes) == 1 else None
+        self._only = self.whole if len(by_type) == 1 else None
+        self.first = self._only or next(iter(self._lanes.values()))
 
     def lane(self, api_type: ApiType) -> Lane | None:
-        """Return the models for a request of ``api_type``; None if the chain has none."""
+        """Return the models for a relayed request of ``api_type``; None if the chain has none."""
         return self._only or self._lanes.get(api_type)
 
-    @property
-    def api_types(self) -> list[ApiType]:
-        """The API types of the chain, in the order in which they appear."""
-        return list(self._lanes)
 
-
-def _field_value(text: str) -> bytes:
+def field_value(text: str) -> bytes:
     """Return ``text`` as a header's value: visible ASCII, the rest percent-encoded as in a URI (RFC 3986)."""
     return b"".join([byte if b"!" <= byte <= b"~" else b"%%%02X" % byte[0] for byte in _bytes(text)])
 

@@ -42,19 +42,20 @@ class Chains:
     def __init__(
         self, models: Sequence[Model], listed: Iterable[ChainSettings], template: Plan, *, remembers: bool = True
     ) -> None:
-        def chain(name: str, members: Iterable[Model]) -> Chain:
-            return Chain(members, template, name=name, remembers=remembers)
+        def chain(name: str, members: Iterable[Model], *, strict: bool = False) -> Chain:
+            return Chain(members, template, name=name, strict=strict, remembers=remembers)
 
         self.models = tuple(models)
         listed = tuple(listed)
         self.named = {DEFAULT: chain(DEFAULT, self.models)}
-        self.named |= {one.name: chain(one.name, [self.models[place] for place in one.models]) for one in listed}
+        for one in listed:
+            self.named[one.name] = chain(one.name, [self.models[place] for place in one.models], strict=one.strict)
         self.default = self.named[DEFAULT]
         self.pinned: dict[str, Chain] = {}
         for model in self.models:  # of models that are alike, the first
             self.pinned.setdefault(model.id, chain(ONLY + model.id, [model]))
         self._aliases = {model.alias: self.pinned[model.id] for model in reversed(self.models)} | self.pinned
-        self.configured = bool(listed)
+        self.configured = any(one.name != DEFAULT or one.match for one in listed)
         patterns = [(pattern, self.named[one.name]) for one in listed for pattern in one.match]
         self._selection = Selection(self.default, self.named, patterns, self._aliases)
 

@@ -10,14 +10,16 @@ import asyncio
 from typing import TYPE_CHECKING, assert_never
 
 from hydrallm.exchange.attempt import Attempt
+from hydrallm.exchange.chain import field_value
 from hydrallm.exchange.reply import Reply
 from hydrallm.exchange.verdict import RETRY_HEADERS, api_error, broken_off, retry_headers, verdict
 from hydrallm.formats.base import ApiError
+from hydrallm.formats.canonical import UnservedError
 from hydrallm.message import Headers, Response, header
 from hydrallm.policy.attempts import Attempts
 from hydrallm.policy.commands import BreakOff, Deliver, GiveUp, Stop, Try, Wait
-from hydrallm.policy.events import AttemptFailed, ClientLeft, Event, Started, Waited
-from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord
+from hydrallm.policy.events import AttemptFailed, ClientLeft, Event, Started, Unserved, Waited
+from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord, Skip
 
 if TYPE_CHECKING:
     from hydrallm.exchange.chain import Model
@@ -99,7 +101,7 @@ class Exchange:
         finally:
             self._reply.close()
             if self._attempt is not None:
-                self._record.dropped += self._attempt.dropped
+                self._record.dropped_events += self._attempt.dropped
                 self._attempt.close()
 
     # -- commands ----------------------------------------------------------------------------------------------------
@@ -113,10 +115,18 @@ class Exchange:
 
     async def _try(self, command: Try) -> Event:
         model = self._job.lane.models[command.candidate]
+        try:
+            ask = self._job.ask(model)
+        except UnservedError as error:
+            self._record.skipped.append(Skip(model.endpoint.name, model.name, error.reasons))
+            return Unserved(self._loop.time())
         record = AttemptRecord(command.attempt, model.endpoint.name, model.name, self._waited)
+        if ask.translation is not None and ask.operation is not None:
+            record.wire_format = ask.operation.format.name
+        record.dropped = ask.dropped
         self._waited = 0.0
         self._record.attempts.append(record)
-        self._attempt = attempt = Attempt(self._gateway, self._job, model, command, self._record, record, self._reply)
+        self._attempt = attempt = Attempt(self._gateway, self._job, ask, command, self._record, record, self._reply)
         began = self._loop.time()
         try:
             event = await attempt.run()
@@ -159,6 +169,9 @@ class Exchange:
 
     def _give_up(self, command: GiveUp) -> None:
         self._record.outcome = str(command.kind)
+        if (estimate := self._job.estimate()) is not None:
+            self._estimate(estimate)
+            return
         shown = self._errors.get(command.attempt) if command.attempt is not None else None
         if shown is not None:
             kept = [pair for pair in shown.response.headers if pair[0] not in RETRY_HEADERS]
@@ -167,7 +180,7 @@ class Exchange:
             self._show(shown, response, command.kind)
             return
         seconds = self._loop.time() - self._began
-        own = verdict(command, self._job.plan, seconds, self._record.attempts)
+        own = verdict(command, self._job.plan, seconds, self._record)
         self._record.detail = own.message
         self._commit()
         error = ApiError(own.status, self._gateway.mask(own.message), own.code, self._record.id)
@@ -179,6 +192,19 @@ class Exchange:
         model = self._attempt.model if self._attempt is not None else self._job.lane.models[0]
         response.headers.extend(self._marks(model))
         self._reply.respond(response)
+
+    def _estimate(self, body: bytes) -> None:
+        """Answer with what was made up, where no model has told."""
+        self._record.outcome = "answered"
+        self._record.detail = "estimated: no model has told"
+        self._commit()
+        headers: Headers = [
+            (b"content-type", b"application/json"),
+            (b"date", self._request.date),
+            (b"x-hydrallm-estimated", b"true"),
+            (b"x-hydrallm-request-id", self._record.id.encode()),
+        ]
+        self._reply.respond(Response(200, headers, body))
 
     def _break_off(self, command: BreakOff) -> None:
         attempt = self._attempt
@@ -209,11 +235,15 @@ class Exchange:
 
     def _marks(self, model: Model) -> Headers:
         """Return the headers that say where an answer came from."""
-        return [
+        attempts = self._record.attempts
+        marks = [
             (b"x-hydrallm-request-id", self._record.id.encode()),
             *model.headers,
-            (b"x-hydrallm-attempts", b"%d" % len(self._record.attempts)),
+            (b"x-hydrallm-attempts", b"%d" % len(attempts)),
         ]
+        if attempts and attempts[-1].dropped:
+            marks.append((b"x-hydrallm-dropped", b", ".join(map(field_value, attempts[-1].dropped))))
+        return marks
 
     # -- bookkeeping -------------------------------------------------------------------------------------------------
 

@@ -16,9 +16,11 @@ import msgspec
 from hydrallm import __version__
 from hydrallm.errors import RequestError
 from hydrallm.exchange.catalog import Catalog
+from hydrallm.exchange.count import TokenCount
 from hydrallm.exchange.exchange import Exchange
+from hydrallm.exchange.generation import Generation
 from hydrallm.exchange.health import report
-from hydrallm.exchange.job import Generation, NamedRelay, Relay, find_named, may_name
+from hydrallm.exchange.job import NamedRelay, Relay, find_named, may_name
 from hydrallm.exchange.paths import relay_api_type
 from hydrallm.formats.base import ApiError
 from hydrallm.http.server_stream import Ending
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from hydrallm.exchange.access import Access
     from hydrallm.exchange.chains import Chains
+    from hydrallm.exchange.dialect import Dialects
     from hydrallm.exchange.job import Job
     from hydrallm.exchange.paths import Paths
     from hydrallm.formats.base import Operation, WireFormat
@@ -80,6 +83,7 @@ class Gateway:
         chains: the models.
         access: who may ask.
         paths: what the paths stand for.
+        dialects: what models can be asked in.
         sink: told of every exchange.
         mask: takes secrets out of what a client is told.
         sources: time, chance and ids.
@@ -89,7 +93,15 @@ class Gateway:
     """
 
     def __init__(
-        self, *, chains: Chains, access: Access, paths: Paths, sink: Sink, mask: Mask, sources: Sources
+        self,
+        *,
+        chains: Chains,
+        access: Access,
+        paths: Paths,
+        dialects: Dialects,
+        sink: Sink,
+        mask: Mask,
+        sources: Sources,
     ) -> None:
         self.chains = chains
         self.access = access
@@ -101,6 +113,7 @@ class Gateway:
         self.listener = ""
         """The address the listener is bound to, once it is."""
         self._paths = paths
+        self._dialects = dialects
         self._catalog = Catalog(chains)
         self._refusals: dict[str, str] = {}
         """Why the connection has refused a request whose handler runs; by id, until that handler is cancelled."""
@@ -157,7 +170,15 @@ class Gateway:
         record.wire_format = operation.format.name
         coding = header(request.headers, b"content-encoding")
         body = await (request.body() if coding is None else request.decoded_body(coding))
-        job = Generation(request, operation, self.chains, body, strip_credentials=self.access.has_keys)
+        job = (TokenCount if operation.counts else Generation)(
+            request,
+            operation,
+            self.chains,
+            self._dialects,
+            body,
+            self.sources.now,
+            strip_credentials=self.access.has_keys,
+        )
         self._note(job, record)
         return job
 

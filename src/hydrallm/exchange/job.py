@@ -1,9 +1,9 @@
 """What one request wants done: a generation, or a relay of anything else.
 
-A *generation* goes through the lane, its model replaced, its body held whole so that it can be sent again. A *relay*
-(files, embeddings, batches, ...) keeps the client's bytes, goes to the endpoint of the lane's first model, and is made
-twice only if that cannot do harm: GET and HEAD, or as long as no connection was made. A big body passes through as it
-comes. A small one is held, because an upload needs a connection of its own.
+A *generation* (:mod:`hydrallm.exchange.generation`) goes through the chain, its model replaced, its body held whole so
+that it can be sent again. A *relay* (files, embeddings, batches, ...) keeps the client's bytes, goes to the endpoint of
+the lane's first model, and is made twice only if that cannot do harm: GET and HEAD, or as long as no connection was
+made. A big body passes through as it comes. A small one is held, because an upload needs a connection of its own.
 
 A *named relay* is one whose JSON names a chain of the config, or pins a model. It goes through that chain like a
 generation, with the model replaced, and its answer is passed on like a relay's, without a look into it. Where all that
@@ -15,14 +15,11 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
-from urllib.parse import unquote
 
 from hydrallm.endpoints.base import Call
-from hydrallm.endpoints.target import replace_model
 from hydrallm.errors import RequestError
 from hydrallm.exchange.failure import about_our_key
 from hydrallm.exchange.paths import relay_api_type
-from hydrallm.formats.base import Problem
 from hydrallm.formats.splice import Located, locate, splice
 from hydrallm.http.client import Upload
 from hydrallm.message import header
@@ -35,7 +32,8 @@ if TYPE_CHECKING:
 
     from hydrallm.exchange.chain import Chain, Lane, Model
     from hydrallm.exchange.chains import Chains
-    from hydrallm.formats.base import ApiType, Operation
+    from hydrallm.exchange.translation import Translation
+    from hydrallm.formats.base import Operation, Problem
     from hydrallm.http.server_stream import ServerStream
     from hydrallm.policy.plan import Plan
 
@@ -55,6 +53,24 @@ _HEALS = frozenset({Kind.RATE_LIMITED, Kind.SERVER, Kind.OVERLOADED, Kind.TRANSI
 """What may be gone when the same is asked again."""
 
 
+class Ask(NamedTuple):
+    """What one model is asked.
+
+    Attributes:
+        model: it.
+        call: the request.
+        operation: what the call's path stands for, which says how the answer is looked at; None for a relay.
+        translation: of the answer; None where it passes as it is.
+        dropped: what of the client's request the model cannot be told, by the client's names for it.
+    """
+
+    model: Model
+    call: Call
+    operation: Operation | None = None
+    translation: Translation | None = None
+    dropped: tuple[str, ...] = ()
+
+
 class Job(Protocol):
     """What the exchange needs to know of a request."""
 
@@ -66,7 +82,7 @@ class Job(Protocol):
 
     @property
     def operation(self) -> Operation | None:
-        """What the path stands for; None for a relay."""
+        """What the client's path stands for; None for a relay."""
 
     @property
     def breakers(self) -> Sequence[Breaker]:
@@ -76,110 +92,63 @@ class Job(Protocol):
     def resend(self) -> bool:
         """Whether a request may be sent again on a fresh connection when a reused one was stale."""
 
-    def call(self, model: Model) -> Call:
-        """Return the call to make to ``model``."""
+    def ask(self, model: Model) -> Ask:
+        """Return what ``model`` is asked.
+
+        Raises:
+            UnservedError: it cannot be asked.
+        """
 
     def upload(self) -> Upload | None:
         """Return the body, where it is streamed."""
 
+    def estimate(self) -> bytes | None:
+        """Return what a client can be told where no model has answered; None if that is nothing."""
+
     def failed(self, status: int, model: Model) -> bool:
         """Return whether a status from ``model`` is a failure, so that its body is read and not passed on."""
 
-    def classify(self, status: int, problem: Problem, model: Model) -> Kind:
+    def classify(self, status: int, problem: Problem, ask: Ask) -> Kind:
         """Return the kind of a failure, by its status and what its body says."""
 
     def classify_inside(self, problem: Problem, model: Model) -> Kind | None:
         """Return the kind of an error inside a success; None if it says nothing that is known."""
 
 
-class _ThroughTheChain:
+class ThroughTheChain:
     """What a generation and a named relay have in common: any error of a model concerns that model."""
 
     def upload(self) -> Upload | None:
         """Return None: the body is held whole."""
         return None
 
+    def estimate(self) -> bytes | None:
+        """Return None: there is no answer but a model's."""
+        return None
+
     def failed(self, status: int, model: Model) -> bool:  # noqa: ARG002 - every model's errors are looked at
         """Return whether the status is an error."""
         return status >= 400
 
-    def classify(self, status: int, problem: Problem, model: Model) -> Kind:
+    def classify(self, status: int, problem: Problem, ask: Ask) -> Kind:
         """Return the kind of an error response."""
-        own = model.endpoint.own_credential
+        own = ask.model.endpoint.own_credential
         kind = classify(status, (problem.type, problem.code), problem.message, own_credential=own)
-        return kind or Kind.CLIENT_ERROR
+        return self._checked(kind, ask.model) or Kind.CLIENT_ERROR
 
     def classify_inside(self, problem: Problem, model: Model) -> Kind | None:
         """Return the kind of an error inside a success; None if it says nothing that is known."""
         own = model.endpoint.own_credential
         # A status that the error names is one of its names: the response's own was a good one.
-        return classify(0, (problem.type, problem.code, str(problem.status)), problem.message, own_credential=own)
+        names = (problem.type, problem.code, str(problem.status))
+        return self._checked(classify(0, names, problem.message, own_credential=own), model)
 
+    def rephrases(self, model: Model) -> bool:  # noqa: ARG002 - a generation can
+        """Return whether ``model``, which refuses the form of what it was asked, can be asked in another one."""
+        return False
 
-class Generation(_ThroughTheChain):
-    """A request for one of the generation paths.
-
-    Args:
-        request: the client's.
-        operation: what its path stands for.
-        chains: what may serve it.
-        body: decoded and whole.
-        strip_credentials: whether the client's credentials are for this proxy only.
-
-    Attributes:
-        requested: the model that the client named; empty if it named none.
-        chain: the one that this selects.
-
-    Raises:
-        RequestError: 400, the body is not one in which a model can be replaced; 404, there is no model for it.
-    """
-
-    generation = True
-    resend = True
-
-    def __init__(
-        self, request: ServerStream, operation: Operation, chains: Chains, body: bytes, *, strip_credentials: bool
-    ) -> None:
-        self._request = request
-        self._body = body
-        self._strip = strip_credentials
-        self._located: Located | None = None
-        if operation.model_span is None:
-            self._located = locate(body)
-            self.requested = self._located.model or ""
-        else:
-            start, end = operation.model_span
-            self.requested = unquote(request.path[start:end].decode("latin-1"))
-        self.chain = chain = chains.select(self.requested)
-        lane = chain.lane(operation.format.api_type)
-        if lane is None:
-            raise _no_lane(chain, operation.format.api_type)
-        self.lane = lane
-        self.plan = lane.plan
-        self.breakers = lane.breakers
-        self.operation = operation
-        self.stream = self._located.stream if self._located and operation.stream is None else bool(operation.stream)
-
-    def call(self, model: Model) -> Call:
-        """Return the client's request with ``model`` in the place of its own."""
-        request = self._request
-        if self._located is not None:
-            path, body = request.path, splice(self._body, self._located, model.json)
-        else:
-            span = self.operation.model_span or (0, 0)
-            path, body = replace_model(request.path, span, model.name), self._body
-        return Call(
-            request.method, path, request.query, request.headers, body, generation=True, strip_credentials=self._strip
-        )
-
-
-def _no_lane(chain: Chain, api_type: ApiType) -> RequestError:
-    offered = ", ".join(chain.api_types)
-    return RequestError(
-        404,
-        f'no model of type {api_type} in the chain "{chain.name}" (it has {offered}): '
-        "add one, or call a path of those types",
-    )
+    def _checked(self, kind: Kind | None, model: Model) -> Kind | None:
+        return None if kind is Kind.REPHRASED and not self.rephrases(model) else kind
 
 
 class Relay:
@@ -214,19 +183,9 @@ class Relay:
             return True
         return lane.models[0].endpoint.signs
 
-    def call(self, model: Model) -> Call:  # noqa: ARG002 - the client's bytes are kept, its model too
-        """Return the client's request as it is."""
-        request = self._request
-        body = self._body or b""
-        return Call(
-            request.method,
-            request.path,
-            request.query,
-            request.headers,
-            body,
-            generation=False,
-            strip_credentials=self._strip,
-        )
+    def ask(self, model: Model) -> Ask:
+        """Return the client's request as it is, its model too."""
+        return Ask(model, _relayed(self._request, self._body or b"", strip=self._strip))
 
     def upload(self) -> Upload | None:
         """Return the body as a stream, if there is one."""
@@ -234,6 +193,10 @@ class Relay:
         if self._body is not None or not self._has_body:
             return None
         return Upload(request.chunk, request.length)
+
+    def estimate(self) -> bytes | None:
+        """Return None: there is no answer but an upstream's."""
+        return None
 
     def failed(self, status: int, model: Model) -> bool:
         """Return whether a status is a failure, and not the answer to what the client asked.
@@ -243,11 +206,15 @@ class Relay:
         """
         if status < 400 or status == 404:
             return False
-        kind = self.classify(status, Problem(), model)
+        kind = self._kind(status, model)
         return (kind in _HEALS and self._safe) or about_our_key(kind, model)
 
-    def classify(self, status: int, problem: Problem, model: Model) -> Kind:  # noqa: ARG002 - the status says enough
+    def classify(self, status: int, problem: Problem, ask: Ask) -> Kind:  # noqa: ARG002 - the status says enough
         """Return the kind of an error response."""
+        return self._kind(status, ask.model)
+
+    @staticmethod
+    def _kind(status: int, model: Model) -> Kind:
         return classify(status, (), "", own_credential=model.endpoint.own_credential) or Kind.CLIENT_ERROR
 
     def classify_inside(self, problem: Problem, model: Model) -> Kind | None:  # noqa: ARG002 - nobody looks inside
@@ -290,7 +257,7 @@ def find_named(body: bytes, chains: Chains) -> Named | None:
     return None if chain is chains.default else Named(chain, located)
 
 
-class NamedRelay(_ThroughTheChain):
+class NamedRelay(ThroughTheChain):
     """A request of no generation path that names a chain.
 
     Args:
@@ -321,16 +288,12 @@ class NamedRelay(_ThroughTheChain):
         # The rules of what is not made twice say nothing of what speaks against a model.
         self.breakers = lane.breakers if self.resend else tuple([Breaker() for _ in lane.models])
 
-    def call(self, model: Model) -> Call:
+    def ask(self, model: Model) -> Ask:
         """Return the client's request with ``model`` in the place of its own."""
-        request = self._request
-        body = splice(self._body, self._located, model.json)
-        return Call(
-            request.method,
-            request.path,
-            request.query,
-            request.headers,
-            body,
-            generation=False,
-            strip_credentials=self._strip,
-        )
+        return Ask(model, _relayed(self._request, splice(self._body, self._located, model.json), strip=self._strip))
+
+
+def _relayed(request: ServerStream, body: bytes, *, strip: bool) -> Call:
+    return Call(
+        request.method, request.path, request.query, request.headers, body, generation=False, strip_credentials=strip
+    )

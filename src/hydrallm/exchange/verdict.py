@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hydrallm.exchange.access import shown_keys
 from hydrallm.formats.base import ApiError
 from hydrallm.message import Response
 from hydrallm.policy.kinds import Kind, Next
+from hydrallm.telemetry.masking import MASK, MIN_LENGTH
 
 if TYPE_CHECKING:
     from hydrallm.formats.base import Problem
@@ -20,9 +22,9 @@ if TYPE_CHECKING:
     from hydrallm.policy.commands import GiveUp
     from hydrallm.policy.plan import Plan
     from hydrallm.telemetry.masking import Mask
-    from hydrallm.telemetry.records import AttemptRecord
+    from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord
 
-STATUSES: dict[Kind, int] = {Kind.SLOW_START: 504}
+STATUSES: dict[Kind, int] = {Kind.SLOW_START: 504, Kind.UNSERVED: 400}
 """What a failure without an upstream's error is for the client; everything else is 502."""
 
 INSIDE_STATUSES: dict[Kind, int] = {
@@ -36,6 +38,9 @@ INSIDE_STATUSES: dict[Kind, int] = {
     Kind.STALLED: 504,
 }
 """What an error inside a success should have had for a status, where it names none itself; everything else is 502."""
+
+LOGGED_BODY = 4096
+"""Bytes of an upstream's error body that are logged, where the config asks for it."""
 
 RETRY_HEADERS = frozenset({b"x-should-retry", b"retry-after", b"retry-after-ms"})
 """What an upstream says about trying again is about one attempt; what :func:`retry_headers` says takes its place."""
@@ -55,15 +60,19 @@ class Verdict(msgspec.Struct, frozen=True):
     message: str
 
 
-def verdict(command: GiveUp, plan: Plan, seconds: float, attempts: list[AttemptRecord]) -> Verdict:
+def verdict(command: GiveUp, plan: Plan, seconds: float, record: ExchangeRecord) -> Verdict:
     """Return what the client is told, where no upstream's own error is shown.
 
     Args:
         command: the policy's.
         plan: of the exchange.
         seconds: how long it took, from the request's last byte.
-        attempts: all that were made.
+        record: what was tried, and who was not asked.
     """
+    skipped = "; ".join([f"{skip.endpoint}/{skip.model}: {', '.join(skip.reasons)}" for skip in record.skipped])
+    if command.kind is Kind.UNSERVED:
+        return Verdict(STATUSES[command.kind], "unserved", f"no model of the chain can serve this request; {skipped}")
+    attempts = record.attempts
     if seconds >= plan.deadline:
         why = f"the deadline of {plan.deadline:g} s passed"
     elif command.spent:
@@ -74,7 +83,8 @@ def verdict(command: GiveUp, plan: Plan, seconds: float, attempts: list[AttemptR
         why = "stopped early, as these models are failing for others too, or another try would be too late"
     tried = "; ".join([_told(attempt) for attempt in _distinct(attempts)]) or "no model could be asked"
     count = "1 attempt" if len(attempts) == 1 else f"{len(attempts)} attempts"
-    return Verdict(STATUSES.get(command.kind, 502), f"upstream_{command.kind}", f"{why} ({count}): {tried}")
+    told = f"{why} ({count}): {tried}; not asked: {skipped}" if skipped else f"{why} ({count}): {tried}"
+    return Verdict(STATUSES.get(command.kind, 502), f"upstream_{command.kind}", told)
 
 
 def api_error(kind: Kind, message: str, identity: str, problem: Problem | None, mask: Mask) -> ApiError:
@@ -105,6 +115,21 @@ def masked(response: Response, mask: Mask) -> Response:
 def _masked(data: bytes, mask: Mask) -> bytes:
     # Latin-1 has a character for each byte and keeps them apart, and secrets are ASCII.
     return mask(data.decode("latin-1")).encode("latin-1")
+
+
+def excerpt(body: bytes, mask: Mask, client: Headers) -> str:
+    """Return the beginning of an upstream's error body for the log.
+
+    Args:
+        body: the whole of it.
+        mask: takes our secrets out.
+        client: the client's headers: what credentials it has shown are taken out as well.
+    """
+    # Masked first, and with some more of it: half of a key at its end would not be known for one.
+    text = mask(body[: 2 * LOGGED_BODY].decode("utf-8", "replace"))
+    for key in shown_keys(client):
+        text = text.replace(key.decode("latin-1"), MASK) if len(key) >= MIN_LENGTH else text
+    return text[:LOGGED_BODY]
 
 
 def broken_off(attempt: AttemptRecord) -> str:

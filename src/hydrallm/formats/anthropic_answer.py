@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import msgspec
 
 from hydrallm.formats import foreign_thought
-from hydrallm.formats.anthropic_blocks import EMPTY, MAKER
+from hydrallm.formats.anthropic_blocks import EMPTY, ID_CHARACTERS, LONGEST_ID, MAKER
 from hydrallm.formats.arguments import as_object
 from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
 from hydrallm.formats.canonical_answer import Answer, Stop, Usage
@@ -243,7 +243,7 @@ def write_part(part: Text | Thinking | ToolUse, asked: Asked, index: int) -> dic
 
 def write_call(call: ToolUse, asked: Asked, index: int) -> dict[str, Any]:
     """Return the block of a ``call``, without its arguments."""
-    identity = asked.ids.get(call.id, call.id) or f"toolu_{asked.id}_{index}"
+    identity = asked.call_id(call.id, ID_CHARACTERS, LONGEST_ID) or f"toolu_{asked.id}_{index}"
     return {"type": "tool_use", "id": identity, "name": asked.names.get(call.name, call.name)}
 
 

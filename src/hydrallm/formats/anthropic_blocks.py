@@ -37,6 +37,9 @@ T = TypeVar("T")
 MAKER = "anthropic"
 """Whose signatures Messages has, at Anthropic and on Bedrock alike."""
 
+ID_CHARACTERS, LONGEST_ID = "a-zA-Z0-9_-", 256
+"""Of a call; a tool's name has the same characters."""
+
 ABSENT = msgspec.Raw()
 """A raw member that is not there: msgspec takes ``Raw | None`` for null alone."""
 

@@ -20,6 +20,7 @@ import msgspec
 from hydrallm.formats.anthropic_content import NATIVE, Block, Carrier, Content, Marks, count_marks, mark
 from hydrallm.formats.anthropic_thinking import Circumstances, Plan, plan
 from hydrallm.formats.canonical import Choice, Composed, Role, ToolResult, ToolUse, UnservedError
+from hydrallm.formats.custom_tools import as_functions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,13 +74,16 @@ class _Composition:
 
     def __init__(self, request: Request, target: Target, carrier: Carrier) -> None:
         version = (target.version or VERSION).removeprefix("bedrock-")
-        self._request = request
+        functions = as_functions(request)
+        self._request = request = functions.request
+        self._custom = functions.custom
         self._facts = target.facts
         self._carrier = carrier
         self._strict = version >= _WITHOUT_SAMPLING
         self._marks = Marks(count_marks(request), taken=target.facts.cache)
         self._content = Content(request, carrier, self._marks, strict_turns=self._strict)
         self._dropped = self._content.dropped
+        self._dropped.update(dict.fromkeys(functions.dropped))
         self._reasons = self._content.reasons
 
     def composed(self, body: dict[str, Any]) -> Composed:
@@ -87,7 +91,8 @@ class _Composition:
         if self._reasons:
             raise UnservedError(tuple(self._reasons))
         dropped, content = self._request.named(self._dropped), self._content
-        return Composed(msgspec.json.encode(body), dropped, content.names.changed, content.ids.changed)
+        custom = tuple(map(content.names.of, self._custom))
+        return Composed(msgspec.json.encode(body), dropped, content.names.changed, content.ids.changed, custom)
 
     def body(self) -> dict[str, Any]:
         """Return the members; whatever speaks against it is noted."""
@@ -113,6 +118,7 @@ class _Composition:
         self._sample(body, thinking)
         self._configure(body, thinking)
         self._label(body)
+        self._repeat(body)
         if self._marks.refused:
             self._dropped["cache"] = None
         return body
@@ -134,15 +140,11 @@ class _Composition:
         ):
             if asked and not able:
                 self._reasons[reason] = None
-        for tool in request.tools:
-            if tool.custom:
-                self._reasons[f"the free-text tool {tool.name!r}"] = None
         for name in _UNKNOWN:
             if getattr(request, name):
                 self._dropped[name] = None
         if any(message.name for message in request.messages):
             self._dropped["name"] = None
-        self._dropped.update(dict.fromkeys(request.extra))
 
     # ---- the conversation
 
@@ -192,12 +194,16 @@ class _Composition:
         return tools, said
 
     def _tool(self, tool: Tool) -> Block:
+        if tool.native is not None:
+            return self._marks.put(_MEMBERS.decode(tool.native), tool.cache)
         block: Block = {"name": self._content.names.of(tool.name)}
         if tool.description:
             block["description"] = tool.description
         block["input_schema"] = _schema(tool.schema)
-        if tool.strict:
+        if tool.strict and self._facts.json_output:
             block["strict"] = True
+        elif tool.strict:  # it is the same machinery
+            self._dropped["strict"] = None
         return self._marks.put(block, tool.cache)
 
     def _called(self) -> Iterable[str]:
@@ -212,7 +218,8 @@ class _Composition:
         circumstances = Circumstances(
             native=request.format in NATIVE,
             max_tokens=request.max_tokens,
-            forced=choice is not None and choice["type"] in {"any", "tool"},
+            # Where no forced call is taken at all, that has been said.
+            forced=self._facts.forced_tool and choice is not None and choice["type"] in {"any", "tool"},
             prefill=bool(turns) and turns[-1]["role"] == "assistant",
             thoughtless_loop=_is_thoughtless_loop(turns),
         )
@@ -268,6 +275,17 @@ class _Composition:
             self._dropped["tier"] = None
         if request.cache and self._facts.cache and self._carrier.prompt_mark:
             body["cache_control"] = mark(request.cache)
+
+    def _repeat(self, body: dict[str, Any]) -> None:
+        """Say again what nobody here knows, if the client has said it to an API of the same format."""
+        for name, raw in self._request.extra.items():
+            member, _, inner = name.partition(".")
+            if self._request.format != self._carrier.name or (inner and member != "output_config"):
+                self._dropped[name] = None
+            elif inner:
+                body.setdefault(member, {})[inner] = raw
+            else:
+                body[member] = raw
 
 
 def _schema(schema: msgspec.Raw | None) -> msgspec.Raw | dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 import msgspec
 
-from hydrallm.formats.anthropic_blocks import MAKER
+from hydrallm.formats.anthropic_blocks import ID_CHARACTERS, LONGEST_ID, MAKER
 from hydrallm.formats.arguments import as_object
 from hydrallm.formats.canonical import (
     Cache,
@@ -50,6 +50,7 @@ class Carrier(msgspec.Struct, frozen=True, kw_only=True):
     """What one API that takes bodies of Messages takes in them, and another one does not.
 
     Attributes:
+        name: of its wire format.
         urls: whether it fetches what is on the web.
         files: whether it keeps files, so that their ids mean something to it.
         tiers: the service tiers that a body may ask for.
@@ -57,6 +58,7 @@ class Carrier(msgspec.Struct, frozen=True, kw_only=True):
         system_turns: whether it takes turns of the system's, where the model does.
     """
 
+    name: str
     urls: bool
     files: bool
     tiers: frozenset[str]
@@ -117,14 +119,14 @@ class Content:
             marks: takes count of the cache marks.
             strict_turns: the version of the API refuses documents in the assistant's turns and citations in the user's.
         """
-        self.names = Renaming("a-zA-Z0-9_-", 64)
-        self.ids = Renaming("a-zA-Z0-9_-", 256)
+        self.names = Renaming(ID_CHARACTERS, 64)
+        self.ids = Renaming(ID_CHARACTERS, LONGEST_ID)
         self.dropped: dict[str, None] = {}
-        self.reasons: dict[str, None] = {}
+        self.reasons: dict[str, None] = dict.fromkeys(request.bound)
         self._carrier = carrier
         self._marks = marks
         self._native = request.format in NATIVE
-        self._files = request.format == "anthropic-messages" and carrier.files
+        self._files = request.format == carrier.name and carrier.files
         self._strict_turns = strict_turns
 
     def blocks(self, parts: Iterable[Part], role: Role) -> list[Block]:

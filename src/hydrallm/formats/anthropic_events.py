@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from hydrallm.formats.base import Scan
 from hydrallm.formats.json_value import says
 
 if TYPE_CHECKING:
@@ -22,14 +21,18 @@ _CONTENT: Mapping[str, str] = {"content_block_start": "content_block", "content_
 """The events that can have content, and where. A block of text or thinking opens empty, one of a tool with its name."""
 
 
-class EventsScan(Scan, Protocol):
-    """The scan of a stream of these events.
+class EventsScan(Protocol):
+    """What is noted of a stream of these events; for the others see :class:`hydrallm.formats.base.Scan`.
 
     Attributes:
         begun: whether ``message_start`` has been seen.
     """
 
     begun: bool
+    content: bool
+    ended: bool
+    filtered: bool
+    broken: str
 
 
 def note_event(scan: EventsScan, kind: str, event: Mapping[str, object]) -> None:

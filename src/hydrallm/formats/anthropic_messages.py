@@ -69,11 +69,12 @@ class AnthropicMessages:
     name = "anthropic-messages"
     api_type = ApiType.ANTHROPIC
     stream_type = sse_scan.STREAM_TYPE
+    request_id = b"request-id"
     keep_alive = sse.event({"type": "ping"}, "ping")
 
     def __init__(self) -> None:
         self._create = Operation(self)
-        self._count_tokens = Operation(self, stream=False)
+        self._count_tokens = Operation(self, stream=False, counts=True)
 
     def match(self, path: bytes) -> Operation | None:
         """Return the operation that a POST to ``path`` stands for, or None if it is not one of this format."""
@@ -87,7 +88,7 @@ class AnthropicMessages:
 
     def examine(self, body: bytes, operation: Operation) -> Problem | None:
         """Return what is wrong with the body of a 200 to a plain request; None if it is an answer."""
-        return answer.examine_count(body) if operation is self._count_tokens else answer.examine_message(body)
+        return answer.examine_count(body) if operation.counts else answer.examine_message(body)
 
     def scan(self) -> MessagesScan:
         """Return the scan of a new stream of a message; the counting of tokens has none."""

@@ -6,6 +6,7 @@ that know nothing of server-sent events serve InvokeModel too.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from hydrallm.formats import anthropic_answer, anthropic_composition, anthropic_request
@@ -17,16 +18,27 @@ if TYPE_CHECKING:
     from hydrallm.formats.canonical import Composed, Request, Target
     from hydrallm.formats.canonical_answer import Answer
     from hydrallm.formats.codec import Asked
+    from hydrallm.message import Headers
+
+VERSION = "2023-06-01"
+"""Of the API, where the endpoint's settings do not say: the one that every provider of it knows."""
+
+_BETA = re.compile(r"[A-Za-z0-9._-]+")  # what a client says in a body becomes a header here
 
 _ANTHROPIC = Carrier(
-    urls=True, files=True, tiers=frozenset({"auto", "standard_only"}), prompt_mark=True, system_turns=True
+    name="anthropic-messages",
+    urls=True,
+    files=True,
+    tiers=frozenset({"auto", "standard_only"}),
+    prompt_mark=True,
+    system_turns=True,
 )
 
 
 class AnthropicMessagesCodec:
     """The codec of ``anthropic-messages``."""
 
-    name = "anthropic-messages"
+    name = _ANTHROPIC.name
 
     def read_request(self, body: bytes, *, model: str, stream: bool) -> Request:
         """Return what a client asks; of a count of tokens, what is to be counted."""
@@ -36,6 +48,13 @@ class AnthropicMessagesCodec:
         """Return ``request`` as a body for ``target``."""
         rest = {"model": target.model, **({"stream": True} if request.stream else {})}
         return anthropic_composition.compose(request, target, _ANTHROPIC, rest)
+
+    def address(self, request: Request, target: Target) -> tuple[bytes, Headers]:
+        """Return the path and the headers of a composed request: the API's version, and the betas that it asks for."""
+        headers = [(b"anthropic-version", (target.version or VERSION).encode())]
+        if betas := [beta for beta in dict.fromkeys((*target.betas, *request.betas)) if _BETA.fullmatch(beta)]:
+            headers.append((b"anthropic-beta", ",".join(betas).encode()))
+        return b"/v1/messages", headers
 
     def compose_count(self, request: Request, target: Target) -> Composed:
         """Return the body that asks ``target`` how many tokens ``request`` has.

@@ -52,6 +52,9 @@ NAMES = {
 }
 """What Messages calls what is dropped, where it differs."""
 
+_RUN_BY_THE_CLIENT = ("bash_", "text_editor_", "computer_", "memory_")
+"""The tools of Anthropic's own that a client runs, by their types. The others Anthropic runs; no other host does."""
+
 _WHAT = "a Messages request"
 
 
@@ -73,6 +76,11 @@ class _Tool(msgspec.Struct, frozen=True):
 
 class _ToolKind(msgspec.Struct, frozen=True, gc=False):
     type: str | None = None
+
+
+class _Native(msgspec.Struct, frozen=True):
+    name: str
+    cache_control: CacheControl | None = None
 
 
 class _ToolChoice(msgspec.Struct, frozen=True, gc=False):
@@ -130,6 +138,7 @@ _BODY = msgspec.json.Decoder(_Body)
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TOOL = msgspec.json.Decoder(_Tool)
 _TOOL_KIND = msgspec.json.Decoder(_ToolKind)
+_NATIVE = msgspec.json.Decoder(_Native)
 
 _BODY_MEMBERS = frozenset(_Body.__struct_fields__)
 _TOOL_MEMBERS = frozenset(_Tool.__struct_fields__) | {"type"}
@@ -231,6 +240,9 @@ class _Reading:
         for index, raw in enumerate(self._body.tools or ()):
             where = f"tools[{index}]"
             kind = decoded(_TOOL_KIND, raw, where).type
+            if kind is not None and kind.startswith(_RUN_BY_THE_CLIENT):
+                tools.append(self._native(raw, where))
+                continue
             if kind not in {None, "custom"}:
                 self._notes.bind(f"a tool of Anthropic's own, {str(kind)[:QUOTED]!r}")
                 continue
@@ -243,6 +255,12 @@ class _Reading:
             cache = read_cache(tool.cache_control)
             tools.append(Tool(tool.name, tool.description, tool.input_schema, tool.strict, cache=cache))
         return tools
+
+    def _native(self, raw: msgspec.Raw, where: str) -> Tool:
+        known = decoded(_NATIVE, raw, where)
+        members = {name: value for name, value in decoded(_MEMBERS, raw, where).items() if name != "cache_control"}
+        native = msgspec.Raw(msgspec.json.encode(members))
+        return Tool(known.name, native=native, cache=read_cache(known.cache_control))
 
     def _reasoning(self) -> Reasoning | None:
         config, output = self._body.thinking, self._body.output_config

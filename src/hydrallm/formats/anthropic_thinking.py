@@ -6,7 +6,8 @@ cannot be told not to think. A budget is at least 1,024 tokens and less than ``m
 
 Thinking is not legal everywhere: not with a tool choice that forces a call, unless the model says so; not with an
 assistant's turn to be continued; and with a budget not in the middle of a tool loop whose last turn shows no thought,
-as it is when another maker's model began it. Where it cannot be, it is switched off, or the model cannot serve.
+as it is when another maker's model began it. Where it cannot be, it is switched off, or the model cannot serve. Who
+does not think makes no more than a high effort (https://platform.claude.com/docs/en/models/opus-5/migration-guide).
 """
 
 from __future__ import annotations
@@ -92,14 +93,16 @@ def plan(asked: Reasoning | None, facts: Facts, request: Circumstances) -> Plan:
             return Plan(None, nearest(NONE, facts.efforts) if off else effort, max_tokens, off or _lost(asked, effort))
         off = off or bool(obstacle and facts.adaptive)  # some think unless they are told not to
         said = off and (facts.adaptive or facts.budget)
-        return Plan(_DISABLED if said else None, effort, max_tokens, _lost(asked, effort))
+        made = _at_most_high(effort, facts) if said else effort
+        return Plan(_DISABLED if said else None, made, max_tokens, _lost(asked, effort))
     assert asked is not None  # noqa: S101 - it is what is wanted
     config, max_tokens = _config(asked, facts, request, max_tokens)
     if obstacle or config is None:
         if facts.thinks_always and obstacle:
             raise UnservedError((obstacle,))
-        off = facts.adaptive or facts.budget
-        return Plan(_DISABLED if off and not facts.thinks_always else None, effort, max_tokens, dropped=True)
+        if not (facts.adaptive or facts.budget) or facts.thinks_always:
+            return Plan(None, effort, max_tokens, dropped=True)
+        return Plan(_DISABLED, _at_most_high(effort, facts), max_tokens, dropped=True)
     return Plan(config, effort, max_tokens)
 
 
@@ -122,6 +125,11 @@ def _effort(asked: Reasoning | None, facts: Facts) -> str:
             return ""
         return nearest(of_budget(asked.budget), facts.efforts)
     return nearest(asked.effort, facts.efforts)
+
+
+def _at_most_high(effort: str, facts: Facts) -> str:
+    """Return the effort for a model that is told not to think: beside that, more than ``high`` is refused."""
+    return nearest("high", facts.efforts) if effort in {"xhigh", "max"} else effort
 
 
 def _lost(asked: Reasoning | None, effort: str) -> bool:

@@ -31,11 +31,13 @@ class Operation(msgspec.Struct, frozen=True):
         stream: whether the answer is a stream, where the path says so; None where the body's ``stream`` says it.
         model_span: start and end of the model id inside the *path*, where the model is named there (Bedrock); None
             where the body's top-level ``model`` names it.
+        counts: whether only the request's tokens are to be counted.
     """
 
     format: WireFormat
     stream: bool | None = None
     model_span: tuple[int, int] | None = None
+    counts: bool = False
 
 
 class ApiError(msgspec.Struct, frozen=True):
@@ -81,22 +83,31 @@ class Scan(Protocol):
 
     An event that does not parse is dropped if content has been seen and its neighbours are intact; otherwise the stream
     is ``broken``. Once it is broken or has a ``problem``, nothing more comes out of :meth:`feed`.
-
-    Attributes:
-        content: whether content has been seen: text, reasoning, a tool call, a refusal.
-        ended: whether the format's terminal event has been seen.
-        filtered: whether the stream ended on a content filter's word.
-        problem: the error that the stream itself reported; that event is not passed on.
-        broken: why the stream cannot be read any further; empty while it can.
-        dropped: how many events were dropped, because they did not parse.
     """
 
-    content: bool
-    ended: bool
-    filtered: bool
-    problem: Problem | None
-    broken: str
-    dropped: int
+    @property
+    def content(self) -> bool:
+        """Whether content has been seen: text, reasoning, a tool call, a refusal."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the format's terminal event has been seen."""
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the stream ended on a content filter's word."""
+
+    @property
+    def problem(self) -> Problem | None:
+        """The error that the stream itself reported; that event is not passed on."""
+
+    @property
+    def broken(self) -> str:
+        """Why the stream cannot be read any further; empty while it can."""
+
+    @property
+    def dropped(self) -> int:
+        """How many events were dropped, because they did not parse."""
 
     @property
     def complete(self) -> bool:
@@ -129,6 +140,10 @@ class WireFormat(Protocol):
     @property
     def stream_type(self) -> bytes:
         """The Content-Type of this format's streams."""
+
+    @property
+    def request_id(self) -> bytes:
+        """The header in which this API's SDKs look for the id of a request."""
 
     @property
     def keep_alive(self) -> bytes:

@@ -43,6 +43,7 @@ class BedrockConverse:
     name = "bedrock-converse"
     api_type = ApiType.BEDROCK
     stream_type = CONTENT_TYPE
+    request_id = b"x-amzn-requestid"
     keep_alive = b""
 
     def match(self, path: bytes) -> Operation | None:

@@ -15,7 +15,15 @@ import msgspec
 
 from hydrallm.formats.answer import CONVERSE_FAILURES
 from hydrallm.formats.arguments import as_object
-from hydrallm.formats.bedrock_converse_blocks import MAKER, decoded, given, read_parts, sealed
+from hydrallm.formats.bedrock_converse_blocks import (
+    ID_CHARACTERS,
+    LONGEST_ID,
+    MAKER,
+    decoded,
+    given,
+    read_parts,
+    sealed,
+)
 from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
 from hydrallm.formats.canonical_answer import Answer, Stop, Usage
 from hydrallm.formats.foreign_thought import marked
@@ -180,9 +188,11 @@ def usage_members(usage: Usage) -> dict[str, int]:
 
 
 def signature_of(thought: Thinking) -> str:
-    """Return the signature by which a thought is known when it comes back; see :mod:`.foreign_thought`."""
-    foreign = thought.maker != MAKER and thought.signature
-    return marked(thought).signature if foreign else thought.signature
+    """Return the signature by which a thought is known when it comes back; see :mod:`.foreign_thought`.
+
+    One of another maker has a mark even where it had no signature: Claude would refuse to have it back without any.
+    """
+    return thought.signature if thought.maker == MAKER else marked(thought).signature
 
 
 def is_citation(citation: msgspec.Raw) -> bool:
@@ -202,7 +212,7 @@ def _block(part: Text | Thinking | ToolUse, asked: Asked) -> dict[str, Any] | No
             return _thought(part)
         case ToolUse():
             use = {
-                "toolUseId": asked.ids.get(part.id, part.id),
+                "toolUseId": asked.call_id(part.id, ID_CHARACTERS, LONGEST_ID),
                 "name": asked.names.get(part.name, part.name),
                 "input": as_object(part.arguments),
             }
@@ -227,8 +237,8 @@ def _text(text: Text) -> dict[str, Any] | None:
 def _thought(thought: Thinking) -> dict[str, Any] | None:
     if redacted := sealed(thought):
         return {"reasoningContent": {"redactedContent": redacted}}
-    signature = signature_of(thought)
-    if not thought.text and not signature:
+    if not thought.text and not thought.signature:
         return None
+    signature = signature_of(thought)
     signed = {"signature": signature} if signature else {}
     return {"reasoningContent": {"reasoningText": {"text": thought.text, **signed}}}

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from hydrallm.formats import foreign_thought
 from hydrallm.formats.canonical import (
     Cache,
     Document,
@@ -28,7 +27,7 @@ from hydrallm.formats.canonical import (
     ToolUse,
     UntranslatableError,
 )
-from hydrallm.formats.foreign_thought import marked, unmarked
+from hydrallm.formats.foreign_thought import SEAL, marked, unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -51,11 +50,14 @@ DOCUMENT_FORMATS = {
 }
 _DOCUMENT_TYPES = {name: media_type for media_type, name in DOCUMENT_FORMATS.items()}
 
+ID_CHARACTERS, LONGEST_ID = "a-zA-Z0-9_-", 64
+"""Of a call, and of the name of a tool. Bedrock's ids may have "." and ":", those of the model behind it not always."""
+
 MAKER = "anthropic"
 """Whose signatures Converse's reasoning has: no other maker's reasoning there is signed."""
 
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-_SEAL = base64.b64encode(foreign_thought.PREFIX.encode()).decode().rstrip("=")
+_SEAL = SEAL.decode()
 
 
 # ---- what is in the blocks
@@ -214,11 +216,6 @@ def unsealed(redacted: str) -> Thinking:
     if redacted.startswith(_SEAL) and (text := _text_of(redacted)) is not None:
         return unmarked(Thinking(redacted=text, maker=MAKER))
     return Thinking(redacted=redacted, maker=MAKER)
-
-
-def may_have_foreign_thoughts(body: bytes) -> bool:
-    """Return whether a body of Converse can have thoughts of another maker in it, which the model would refuse."""
-    return foreign_thought.may_have(body) or _SEAL.encode() in body
 
 
 def read_cache_point(raw: msgspec.Raw, where: str) -> Cache:

@@ -22,11 +22,13 @@ from hydrallm.formats import bedrock_converse_answer, bedrock_converse_compose, 
 from hydrallm.formats.bedrock_converse_blocks import NAME
 from hydrallm.formats.bedrock_converse_stream import ConverseReader
 from hydrallm.formats.bedrock_converse_writer import ConverseWriter
+from hydrallm.formats.bedrock_path import model_path
 
 if TYPE_CHECKING:
     from hydrallm.formats.canonical import Composed, Request, Target
     from hydrallm.formats.canonical_answer import Answer
     from hydrallm.formats.codec import Asked
+    from hydrallm.message import Headers
 
 
 class BedrockConverseCodec:
@@ -41,6 +43,10 @@ class BedrockConverseCodec:
     def compose(self, request: Request, target: Target) -> Composed:
         """Return ``request`` as a body of Converse for ``target``. Whether it is a stream, the path says."""
         return bedrock_converse_compose.compose(request, target)
+
+    def address(self, request: Request, target: Target) -> tuple[bytes, Headers]:
+        """Return the path, which names the model and says whether the answer is a stream, and no headers."""
+        return model_path(target.model, "converse-stream" if request.stream else "converse"), []
 
     def read_answer(self, body: bytes) -> Answer:
         """Return what a whole answer says."""

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hydrallm.formats import bedrock_converse_fields as fields
+from hydrallm.formats.anthropic_betas import bedrock_betas
 from hydrallm.formats.bedrock_converse_blocks import NAME
 from hydrallm.formats.bedrock_converse_draft import Draft
 from hydrallm.formats.bedrock_converse_fields import FIELDS
 from hydrallm.formats.bedrock_converse_request import USER
 from hydrallm.formats.bedrock_converse_thinking import Thought, thought
 from hydrallm.formats.bedrock_converse_turns import Block, Blocks, Marks, Turn, holds_tools, join, tools_called
-from hydrallm.formats.canonical import Cache, Choice, Composed, Tool, UnservedError
+from hydrallm.formats.canonical import Choice, Composed, Tool, UnservedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,12 +63,12 @@ def compose(request: Request, target: Target) -> Composed:
     marks = Marks(draft)
     system, turns = join(draft)
     thinking = thought(draft, turns)
-    tools = _tools(draft, turns)
+    tools = _tools(draft, turns, marks)
     tool_choice, claude_choice = _choice(draft) if tools else ({}, {})
     blocks = Blocks(draft, marks)
     # In the order in which Claude caches them: a model's prompt begins with the tools.
     body: dict[str, Any] = {
-        "toolConfig": _tool_config(tools, marks) | tool_choice,
+        "toolConfig": ({"tools": tools} if tools else {}) | tool_choice,
         "system": [block for text in system for block in ({"text": text.text}, *marks.after(text.cache))],
         "messages": [blocks.turn(turn) for turn in turns],
         "inferenceConfig": _inference(draft, thinking),
@@ -86,21 +87,25 @@ def compose(request: Request, target: Target) -> Composed:
     if draft.reasons:
         raise UnservedError(draft.reasons)
     encoded = msgspec.json.encode({member: value for member, value in body.items() if value})
-    return Composed(encoded, request.named(draft.dropped), draft.names.changed, draft.ids.changed)
+    custom = tuple(map(draft.names.of, draft.custom))
+    return Composed(encoded, request.named(draft.dropped), draft.names.changed, draft.ids.changed, custom)
 
 
 # ---- tools
 
 
-def _tools(draft: Draft, turns: Sequence[Turn]) -> list[tuple[Block, Cache | None]]:
-    """Return the tools, each with the mark after it."""
+def _tools(draft: Draft, turns: Sequence[Turn], marks: Marks) -> list[Block]:
+    """Return the tools, and the marks after them. Only Claude takes marks there: Nova's are in system and messages."""
     tools, history = _allowed(draft), holds_tools(turns)
     if (tools or history) and not draft.facts.tools:
         draft.refuse("the model takes no tools")
     if tools and (history or not draft.forbids_tools):
-        return [(_tool_spec(tool, draft, _NO_ARGUMENTS), tool.cache) for tool in tools]
+        if not draft.claude and any(tool.cache for tool in tools):
+            draft.drop("cache")
+        specs = [(_tool_spec(tool, draft, _NO_ARGUMENTS), tool.cache if draft.claude else None) for tool in tools]
+        return [block for spec, cache in specs for block in (spec, *marks.after(cache))]
     made_up = (tools_called(turns) or ["none"]) if history else []
-    return [(_tool_spec(Tool(name), draft, _ANY_ARGUMENTS), None) for name in made_up]
+    return [_tool_spec(Tool(name), draft, _ANY_ARGUMENTS) for name in made_up]
 
 
 def _allowed(draft: Draft) -> list[Tool]:
@@ -114,12 +119,14 @@ def _allowed(draft: Draft) -> list[Tool]:
 
 
 def _tool_spec(tool: Tool, draft: Draft, missing: dict[str, Any]) -> Block:
-    if tool.custom:
-        draft.refuse("Converse has no tools that take free text")
+    if tool.native is not None:
+        draft.refuse(f"the tool {tool.name!r}, which only Anthropic defines")
     spec: Block = {"name": draft.names.of(tool.name), "inputSchema": {"json": _schema(tool.schema, missing)}}
     if tool.description and tool.description.strip():
         spec["description"] = tool.description
-    if tool.strict is not None:
+    if tool.strict and draft.claude and not draft.facts.json_output:
+        draft.drop("strict")  # it is the same machinery
+    elif tool.strict is not None:
         spec["strict"] = tool.strict
     return {"toolSpec": spec}
 
@@ -133,11 +140,6 @@ def _schema(schema: msgspec.Raw | None, missing: dict[str, Any]) -> object:
     except (msgspec.DecodeError, RecursionError):
         return missing  # true: anything; it has to be an object
     return schema if "type" in members else {"type": "object", **members}
-
-
-def _tool_config(tools: list[tuple[Block, Cache | None]], marks: Marks) -> dict[str, Any]:
-    blocks = [block for tool, cache in tools for block in (tool, *marks.after(cache))]
-    return {"tools": blocks} if blocks else {}
 
 
 def _choice(draft: Draft) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -198,8 +200,13 @@ def _top_k(draft: Draft, thinking: Thought) -> dict[str, Any]:
 
 
 def _betas(draft: Draft, target: Target) -> dict[str, Any]:
-    betas = list(dict.fromkeys((*target.betas, *draft.request.betas)))
-    return {"anthropic_beta": betas} if betas and draft.claude else {}
+    """Return the betas, where the model can have any.
+
+    Of those that a client of another host asks for, the ones that Bedrock does not take are left out; they do not count
+    as dropped (:mod:`hydrallm.formats.anthropic_betas`).
+    """
+    betas = bedrock_betas(draft.request, target) if draft.claude else []
+    return {"anthropic_beta": betas} if betas else {}
 
 
 def _output(draft: Draft, thinking: Thought) -> dict[str, Any]:

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hydrallm.formats.bedrock_converse_blocks import ID_CHARACTERS, LONGEST_ID
 from hydrallm.formats.bedrock_converse_fields import Maker, maker_of
 from hydrallm.formats.canonical import Choice
+from hydrallm.formats.custom_tools import as_functions
 from hydrallm.formats.renaming import Renaming
 
 if TYPE_CHECKING:
     from hydrallm.formats.canonical import Request, Target
-
-# Bedrock's ids may have "." and ":", those of the model behind it not always.
-_ALLOWED = "a-zA-Z0-9_-"
-_LONGEST = 64
 
 
 class Draft:
     """A request that is being composed.
 
     Attributes:
-        request: the client's; it is never changed.
+        request: the client's, with functions in the place of tools that take free text; it is never changed.
+        custom: these functions, by the client's names.
         facts: of the model.
         maker: of the model.
         claude: whether it is Claude, whose own words go past Converse.
@@ -32,15 +31,17 @@ class Draft:
     """
 
     def __init__(self, request: Request, target: Target) -> None:
-        self.request = request
+        functions = as_functions(request)
+        self.request = functions.request
+        self.custom = functions.custom
         self.facts = target.facts
         self.maker = maker_of(target)
         self.claude = self.maker is Maker.ANTHROPIC
-        self.names = Renaming(_ALLOWED, _LONGEST)
-        self.ids = Renaming(_ALLOWED, _LONGEST)
+        self.names = Renaming(ID_CHARACTERS, LONGEST_ID)
+        self.ids = Renaming(ID_CHARACTERS, LONGEST_ID)
         # Dicts, because they keep each once and in order.
         self._reasons: dict[str, None] = dict.fromkeys(request.bound)
-        self._dropped: dict[str, None] = {}
+        self._dropped: dict[str, None] = dict.fromkeys(functions.dropped)
 
     def refuse(self, reason: str) -> None:
         """Take note of a reason why the request cannot be served."""

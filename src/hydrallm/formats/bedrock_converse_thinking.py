@@ -56,13 +56,13 @@ def thought(draft: Draft, turns: Sequence[Turn]) -> Thought:
         turns: of the conversation, as they are sent.
     """
     reasoning, facts = draft.request.reasoning, draft.facts
+    unforced = draft.forces_a_tool and not facts.forced_tool_thinking
     if draft.forces_a_tool and not facts.forced_tool:
         draft.refuse("the model takes no forced tool")
-    unforced = draft.forces_a_tool and not facts.forced_tool_thinking
-    if unforced and facts.thinks_always:
+    elif unforced and facts.thinks_always:
         draft.refuse("the model thinks always, and takes no forced tool while it does")
     if reasoning is None:
-        return Thought()
+        return _off(draft) if unforced and facts.adaptive else Thought()  # some think unless they are told not to
     if reasoning.enabled is False or reasoning.effort == NONE:
         return _off(draft)
     if not draft.claude:
@@ -71,6 +71,9 @@ def thought(draft: Draft, turns: Sequence[Turn]) -> Thought:
     form = None if unforced else _form(reasoning, draft, turns)
     if form is None:
         draft.drop("reasoning")
+        if facts.adaptive and not facts.thinks_always:  # beside that, more than a high effort is refused
+            high = nearest("high", facts.efforts) if effort in {"xhigh", "max"} else effort
+            return Thought(_off(draft).fields, high)
         return Thought({}, effort)
     if facts.adaptive and (display := reasoning.display or ("summarized" if reasoning.summary else "")):
         form["display"] = display

@@ -87,9 +87,9 @@ def join(draft: Draft) -> tuple[list[Text], list[Turn]]:
         _order(turn)
     if turns and turns[0].role is Role.ASSISTANT:
         turns.insert(0, Turn(Role.USER, [_OPENING]))
-    if not turns:
+    if not (turns or draft.reasons):
         draft.refuse("there is no message in it, or only blank ones")
-    elif turns[-1].role is Role.ASSISTANT:
+    elif turns and turns[-1].role is Role.ASSISTANT:
         _prefill(turns[-1], draft)
     return system, turns
 
@@ -259,8 +259,6 @@ class Blocks:
         return new
 
     def _use(self, use: ToolUse) -> Block:
-        if use.custom:
-            self._draft.refuse("Converse has no tools that take free text")
         return {
             "toolUseId": self._draft.ids.of(use.id),
             "name": self._draft.names.of(use.name),

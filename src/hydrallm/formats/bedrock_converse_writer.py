@@ -22,7 +22,7 @@ from hydrallm.formats.bedrock_converse_answer import (
     signature_of,
     usage_members,
 )
-from hydrallm.formats.bedrock_converse_blocks import sealed
+from hydrallm.formats.bedrock_converse_blocks import ID_CHARACTERS, LONGEST_ID, sealed
 from hydrallm.formats.canonical import Text, Thinking, ToolUse
 from hydrallm.formats.canonical_answer import (
     Added,
@@ -179,7 +179,7 @@ class ConverseWriter:
                 self._add(part.text, frames)
             case ToolUse():
                 use = {
-                    "toolUseId": self._asked.ids.get(part.id, part.id),
+                    "toolUseId": self._asked.call_id(part.id, ID_CHARACTERS, LONGEST_ID),
                     "name": self._asked.names.get(part.name, part.name),
                 }
                 start = {"start": {"toolUse": use}, "contentBlockIndex": self._number}
@@ -214,9 +214,11 @@ class ConverseWriter:
 
     def _close(self, block: _Block, frames: list[bytes]) -> None:
         """End the block whose turn it is."""
-        if block.signature and isinstance(block.part, Thinking):
-            signature = signature_of(msgspec.structs.replace(block.part, signature=block.signature))
-            self._write(block, {"reasoningContent": {"signature": signature}}, frames)
+        part = block.part
+        if isinstance(part, Thinking) and not part.redacted and (block.opened or block.signature):
+            signature = signature_of(msgspec.structs.replace(part, signature=block.signature))
+            if signature:
+                self._write(block, {"reasoningContent": {"signature": signature}}, frames)
         if isinstance(block.part, ToolUse) and not block.opened:
             self._add("{}", frames)
         if block.opened:

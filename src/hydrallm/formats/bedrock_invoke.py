@@ -38,6 +38,7 @@ class BedrockInvoke:
     name = "bedrock-invoke"
     api_type = ApiType.BEDROCK
     stream_type = CONTENT_TYPE
+    request_id = b"x-amzn-requestid"
     keep_alive = b""
 
     def match(self, path: bytes) -> Operation | None:

@@ -17,20 +17,25 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hydrallm.formats import anthropic_answer, anthropic_composition, anthropic_request
+from hydrallm.formats.anthropic_betas import bedrock_betas
 from hydrallm.formats.anthropic_content import Carrier
 from hydrallm.formats.anthropic_stream import EventReader
 from hydrallm.formats.anthropic_writer import EventWriter
+from hydrallm.formats.bedrock_path import model_path
 from hydrallm.formats.eventstream import FrameDecoder, HeadersError, encode_frame, read_headers
 
 if TYPE_CHECKING:
     from hydrallm.formats.canonical import Composed, Request, Target
     from hydrallm.formats.canonical_answer import Answer, Event
     from hydrallm.formats.codec import Asked
+    from hydrallm.message import Headers
 
 VERSION = "bedrock-2023-05-31"
 """Of the body, where the endpoint's settings do not say."""
 
-_BEDROCK = Carrier(urls=False, files=False, tiers=frozenset(), prompt_mark=False, system_turns=False)
+_BEDROCK = Carrier(
+    name="bedrock-invoke", urls=False, files=False, tiers=frozenset(), prompt_mark=False, system_turns=False
+)
 
 _HEADERS = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
 
@@ -77,18 +82,27 @@ class InvokeReader:
 class BedrockInvokeCodec:
     """The codec of ``bedrock-invoke``."""
 
-    name = "bedrock-invoke"
+    name = _BEDROCK.name
 
     def read_request(self, body: bytes, *, model: str, stream: bool) -> Request:
         """Return what a client asks of one of Anthropic's models."""
         return anthropic_request.read_request(body, format_=self.name, model=model, stream=stream)
 
     def compose(self, request: Request, target: Target) -> Composed:
-        """Return ``request`` as a body for ``target``, which must be one of Anthropic's models."""
+        """Return ``request`` as a body for ``target``, which must be one of Anthropic's models.
+
+        Of the betas that a client of another host asks for, those that Bedrock does not take are left out; they do not
+        count as dropped (:mod:`hydrallm.formats.anthropic_betas`).
+        """
         rest: dict[str, object] = {"anthropic_version": target.version or VERSION}
-        if betas := list(dict.fromkeys((*target.betas, *request.betas))):
+        if betas := bedrock_betas(request, target):
             rest["anthropic_beta"] = betas
         return anthropic_composition.compose(request, target, _BEDROCK, rest)
+
+    def address(self, request: Request, target: Target) -> tuple[bytes, Headers]:
+        """Return the path, which names the model and says whether the answer is a stream, and no headers."""
+        operation = "invoke-with-response-stream" if request.stream else "invoke"
+        return model_path(target.model, operation), []
 
     def read_answer(self, body: bytes) -> Answer:
         """Return what a whole answer says."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # Converse has these exceptions in its stream, InvokeModel one more.
 CONVERSE_EXCEPTIONS: Mapping[int, str] = {
     400: "validationException",
+    408: "serviceUnavailableException",
     424: "modelStreamErrorException",
     429: "throttlingException",
     500: "internalServerException",

@@ -190,7 +190,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """A function that the model may call.
+    """A function that the model may call, or a tool that its maker has defined and the client runs.
 
     Attributes:
         name: of 1 to 64 characters, though formats differ in which.
@@ -198,6 +198,7 @@ class Tool(msgspec.Struct, frozen=True):
         schema: the JSON Schema of its arguments, whole; None if it takes free text (``custom``).
         strict: whether arguments must follow the schema; None if not said.
         custom: OpenAI's free-text tools; ``schema`` is then their ``format``, if any.
+        native: one that Anthropic has defined (``bash_20250124``): the whole object, but for the mark.
         cache: the mark after it, if any.
     """
 
@@ -206,6 +207,7 @@ class Tool(msgspec.Struct, frozen=True):
     schema: msgspec.Raw | None = None
     strict: bool | None = None
     custom: bool = False
+    native: msgspec.Raw | None = None
     cache: Cache | None = None
 
 
@@ -301,7 +303,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         cache: a mark after the whole prompt (Anthropic's top-level ``cache_control``).
         cache_key: OpenAI's ``prompt_cache_key``.
         usage_in_stream: whether the client asked to be told the usage at the end of its stream (Chat).
-        betas: of Anthropic's, that the body asked for.
+        betas: of Anthropic's, that the body or a header asked for.
         bound: why no other format can serve this; empty if any may.
         extra: members that nobody here knows, by name.
         names: what the client's format calls what is dropped, where it differs from what it is called here: a field of
@@ -369,12 +371,14 @@ class Composed(msgspec.Struct, frozen=True):
         dropped: what the format could not say, by the names that the client's format has for it.
         names: the tool names that had to be changed, from the changed one to the client's.
         ids: the same for the ids of tool calls.
+        custom: the functions that stand for tools which take free text, by the names that are sent.
     """
 
     body: bytes
     dropped: tuple[str, ...] = ()
     names: dict[str, str] = {}
     ids: dict[str, str] = {}
+    custom: tuple[str, ...] = ()
 
 
 class UntranslatableError(ValueError):

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from hydrallm.formats.renaming import Renaming
+
 if TYPE_CHECKING:
     from hydrallm.formats.canonical import Composed, Request, Target
     from hydrallm.formats.canonical_answer import Answer, Event
+    from hydrallm.message import Headers
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -25,6 +28,7 @@ class Asked(msgspec.Struct, frozen=True):
         usage_in_stream: whether a stream tells the usage (Chat: only where the client asked).
         names: tool names to change back, as :class:`~hydrallm.formats.canonical.Composed` has them.
         ids: ids of tool calls to change back, likewise.
+        custom: functions whose calls are calls of tools that take free text, likewise.
     """
 
     model: str
@@ -33,6 +37,22 @@ class Asked(msgspec.Struct, frozen=True):
     usage_in_stream: bool = True
     names: dict[str, str] = {}
     ids: dict[str, str] = {}
+    custom: tuple[str, ...] = ()
+
+    def call_id(self, identity: str, allowed: str, limit: int) -> str:
+        """Return the id by which the client knows a call; empty if the model gave none.
+
+        The client sends it back in its next request, and that may go unaltered to a model of its own format. So it is
+        one that this format takes, whatever another model's server has made up.
+
+        Args:
+            identity: the model's.
+            allowed: the characters that the client's format takes, as for :class:`~hydrallm.formats.renaming.Renaming`.
+            limit: how many.
+        """
+        if not identity:
+            return ""
+        return self.ids.get(identity) or Renaming(allowed, limit).of(identity)
 
 
 class Reader(Protocol):
@@ -80,6 +100,9 @@ class Codec(Protocol):
         Raises:
             UnservedError: it cannot be said, or the model cannot do it.
         """
+
+    def address(self, request: Request, target: Target) -> tuple[bytes, Headers]:
+        """Return the path, from the API's root and with its version, and the headers that a composed request needs."""
 
     def read_answer(self, body: bytes) -> Answer:
         """Return what a whole answer says.

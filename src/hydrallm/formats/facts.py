@@ -5,6 +5,8 @@ PURE. Where the facts come from is for :mod:`hydrallm.config` to know.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 
@@ -26,6 +28,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         system_turns: takes instructions in the middle of a conversation (Anthropic's ``role: system``).
         json_output: takes a schema for the answer.
         images, documents, tools: takes them.
+        chat_tools: takes tools in Chat Completions: ``any``, as everywhere; ``quiet``, if it is told not to think;
+            ``none``, not there but in Responses.
         cache: takes cache marks (Anthropic's and Bedrock's).
         breakpoints: takes OpenAI's cache marks, which models before gpt-5.6 refuse.
     """
@@ -46,5 +50,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     images: bool = True
     documents: bool = True
     tools: bool = True
+    chat_tools: Literal["any", "quiet", "none"] = "any"
     cache: bool = True
     breakpoints: bool = False

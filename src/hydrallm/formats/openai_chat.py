@@ -25,6 +25,7 @@ class OpenAIChat:
     name = "openai-chat"
     api_type = ApiType.OPENAI
     stream_type = sse_scan.STREAM_TYPE
+    request_id = b"x-request-id"
     keep_alive = sse_scan.KEEP_ALIVE
 
     def __init__(self) -> None:

@@ -18,6 +18,8 @@ import msgspec
 from hydrallm.formats import strict_json
 from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
 from hydrallm.formats.canonical_answer import Answer, Stop, Usage
+from hydrallm.formats.custom_tools import restored
+from hydrallm.formats.openai_chat_conversation import ID_CHARACTERS, ID_LENGTH
 from hydrallm.formats.openai_chat_request import arguments_of, is_said, thought_of
 from hydrallm.formats.openai_choices import FILTERED
 
@@ -168,6 +170,7 @@ def read_answer(body: bytes) -> Answer:
 
 def write_answer(answer: Answer, asked: Asked) -> bytes:
     """Return ``answer`` as a body; see :class:`~hydrallm.formats.codec.Codec`."""
+    answer = restored(answer, asked.custom)
     texts = [part for part in answer.parts if isinstance(part, Text)]
     words = "".join(part.text for part in texts if not part.refusal)
     refusal = "".join(part.text for part in texts if part.refusal)
@@ -309,7 +312,7 @@ def _tool_use(call: Call, at: int, answer: str) -> ToolUse:
 
 
 def _written(call: ToolUse, asked: Asked) -> dict[str, Any]:
-    identity, name = asked.ids.get(call.id, call.id), asked.names.get(call.name, call.name)
+    identity, name = asked.call_id(call.id, ID_CHARACTERS, ID_LENGTH), asked.names.get(call.name, call.name)
     if call.custom:
         return {"id": identity, "type": "custom", "custom": {"name": name, "input": call.arguments}}
     return {"id": identity, "type": "function", "function": {"name": name, "arguments": call.arguments or "{}"}}

@@ -7,7 +7,12 @@ said in the older and plainer one:
 * texts without anything between them are one text, for several servers take nothing but that;
 * instructions are one ``system`` message, at the beginning;
 * the only tools that may be called are the only ones that are sent;
-* what is the default is not said.
+* what is the default is not said;
+* a tool for free text is a function with one argument, for only OpenAI knows another way.
+
+OpenAI's newer models take tools here only if they do not think
+(https://developers.openai.com/api/docs/guides/deployment-checklist). They are told not to; those that cannot be are not
+served here. Responses serves all of them, and keeps the thoughts: :func:`needs_responses`.
 """
 
 from __future__ import annotations
@@ -18,15 +23,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hydrallm.formats.canonical import Choice, Composed, ToolResult, ToolUse, UnservedError
-from hydrallm.formats.effort import told
+from hydrallm.formats.custom_tools import Functions, as_functions
+from hydrallm.formats.effort import NONE, told
 from hydrallm.formats.openai_chat_conversation import NAME_CHARACTERS, NAME_LENGTH, Conversation, Record
-from hydrallm.formats.openai_chat_request import NAME
+from hydrallm.formats.openai_chat_request import NAME, nested_format
 from hydrallm.formats.renaming import Renaming
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hydrallm.formats.canonical import JsonOutput, Message, Request, Target, Tool, ToolChoice
+    from hydrallm.formats.facts import Facts
 
 _STOPS = 4
 _TEMPERATURE = 2.0
@@ -48,14 +55,26 @@ def compose(request: Request, target: Target) -> Composed:
     return _Composition(request, target).composed()
 
 
+def needs_responses(request: Request, facts: Facts) -> bool:
+    """Return whether Responses serves ``request`` better than Chat, for a model of which ``facts`` are known.
+
+    That is where there are tools, or calls of them in the conversation, and the model takes tools in Chat only if it
+    does not think, or not at all.
+    """
+    return facts.chat_tools != "any" and (bool(request.tools) or _has_tools(request.messages))
+
+
 class _Composition:
     """A request as it is composed."""
 
     def __init__(self, request: Request, target: Target) -> None:
-        self._request = request
+        functions = Functions(request) if request.format == NAME else as_functions(request)
+        self._request = request = functions.request
+        self._custom = functions.custom
         self._target = target
         self._facts = target.facts
         self._record = Record(request)
+        self._record.dropped.update(dict.fromkeys(functions.dropped))
 
     def composed(self) -> Composed:
         request, record = self._request, self._record
@@ -66,7 +85,8 @@ class _Composition:
         if request.stream:
             # The usage is always wanted, for the record; a client that did not ask for it is not told.
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        body |= self._tools() | self._sampling() | self._limits() | self._reasoning() | self._identity()
+        tools = self._tools()
+        body |= tools | self._sampling() | self._limits() | self._reasoning(tools=bool(tools)) | self._identity()
         if request.output is not None:
             body["response_format"] = self._response_format(request.output)
         if request.format == NAME:
@@ -79,7 +99,8 @@ class _Composition:
             encoded = msgspec.json.encode(body)
         except UnicodeEncodeError:
             raise UnservedError(("it has half of a surrogate pair, which no JSON can say",)) from None
-        return Composed(encoded, request.named(record.dropped), record.names.changed, record.ids.changed)
+        custom = tuple(map(record.names.of, self._custom))
+        return Composed(encoded, request.named(record.dropped), record.names.changed, record.ids.changed, custom)
 
     def _tools(self) -> dict[str, Any]:
         request, choice = self._request, self._request.tool_choice
@@ -89,6 +110,8 @@ class _Composition:
         tools = [self._tool(tool) for tool in request.tools if not allowed or tool.name in allowed]
         if not tools:
             return {}
+        if self._facts.chat_tools == "none":
+            self._record.refuse("the model takes tools in Responses only, not in chat")
         body: dict[str, Any] = {"tools": tools}
         if choice is not None:
             body["tool_choice"] = self._choice(choice)
@@ -98,11 +121,14 @@ class _Composition:
 
     def _tool(self, tool: Tool) -> dict[str, Any]:
         self._record.mark(tool)
+        if tool.native is not None:
+            self._record.refuse(f"the tool {tool.name!r}, which only Anthropic defines")
         said: dict[str, Any] = {"name": self._record.names.of(tool.name)}
         if tool.description is not None:
             said["description"] = tool.description
         if tool.custom:
-            return {"type": "custom", "custom": said | ({"format": tool.schema} if tool.schema is not None else {})}
+            form = {} if tool.schema is None else {"format": nested_format(tool.schema)}
+            return {"type": "custom", "custom": said | form}
         if tool.schema is not None:
             said["parameters"] = tool.schema
         if tool.strict is not None:
@@ -151,8 +177,9 @@ class _Composition:
             self._record.refuse(f"{len(stop)} stop sequences: chat takes {_STOPS}")
         return body
 
-    def _reasoning(self) -> dict[str, Any]:
-        body: dict[str, Any] = {}
+    def _reasoning(self, *, tools: bool) -> dict[str, Any]:
+        quiet = tools and self._facts.chat_tools == "quiet"
+        body: dict[str, Any] = {"reasoning_effort": NONE} if quiet else {}
         if verbosity := self._request.verbosity:
             if self._facts.efforts:
                 body["verbosity"] = verbosity
@@ -165,6 +192,8 @@ class _Composition:
                 self._record.drop(field)
         choice = self._request.tool_choice
         effort, lost = told(reasoning, self._facts, forced=choice is not None and choice.forces)
+        if quiet:
+            effort, lost = NONE, effort != NONE and bool(effort or reasoning.enabled)
         if lost:
             self._record.drop("effort" if reasoning.effort else "budget" if reasoning.budget else "reasoning")
         return body | ({"reasoning_effort": effort} if effort else {})

@@ -36,8 +36,8 @@ NAME_CHARACTERS = "a-zA-Z0-9_-"
 NAME_LENGTH = 64
 """What OpenAI takes as the name of a tool or a schema; beyond it answers 400."""
 
-_ID_CHARACTERS = r"\s\S"
-_ID_LENGTH = 40
+ID_CHARACTERS = r"\s\S"
+ID_LENGTH = 40
 """The same of the id of a call."""
 
 _DETAILS = frozenset({"auto", "low", "high", "original"})
@@ -58,7 +58,7 @@ class Record:
         self.reasons = dict.fromkeys(request.bound)
         self.dropped: dict[str, None] = {}
         self.names = Renaming(NAME_CHARACTERS, NAME_LENGTH)
-        self.ids = Renaming(_ID_CHARACTERS, _ID_LENGTH)
+        self.ids = Renaming(ID_CHARACTERS, ID_LENGTH)
 
     def refuse(self, reason: str) -> None:
         """Take note why the request cannot be served."""

@@ -46,6 +46,7 @@ NAMES = {
     "cache": "prompt_cache_breakpoint",
     "cache_key": "prompt_cache_key",
     "effort": "reasoning_effort",
+    "format": "tools.custom.format",
     "output": "response_format",
     "parallel": "parallel_tool_calls",
     "reasoning": "reasoning_effort",
@@ -232,7 +233,7 @@ class _Reading:
                 return Tool(said.name, said.description, schema, said.strict, cache=cache)
             case "custom" if tool.custom is not None:
                 free = tool.custom
-                return Tool(free.name, free.description, _given(free.format), custom=True, cache=cache)
+                return Tool(free.name, free.description, flat_format(_given(free.format)), custom=True, cache=cache)
             case "function" | "custom":
                 raise _wrong(f"tools[{at}].{tool.type}", "it is missing")
             case other:
@@ -318,6 +319,30 @@ def _cache(part: chat.Part) -> Cache | None:
         return None
     # OpenAI's default is 30 minutes, and another maker's is another; its 12 hours are as long as one can get.
     return Cache("1h" if mark.ttl == LONG else "")
+
+
+def flat_format(said: msgspec.Raw | None) -> msgspec.Raw | None:
+    """Return the ``format`` of a custom tool as Responses has it, without Chat's ``grammar`` around the rest."""
+    members = {} if said is None else _members(said)
+    if "grammar" not in members:
+        return said
+    return msgspec.Raw(msgspec.json.encode({"type": members.get("type"), **_members(members["grammar"])}))
+
+
+def nested_format(said: msgspec.Raw) -> msgspec.Raw:
+    """Return the ``format`` of a custom tool as Chat has it; see :func:`flat_format`."""
+    members = _members(said)
+    kind = members.pop("type", None)
+    if "definition" not in members:
+        return said
+    return msgspec.Raw(msgspec.json.encode({"type": kind, "grammar": members}))
+
+
+def _members(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
+    try:
+        return chat.decode_members(raw)
+    except msgspec.DecodeError:
+        return {}
 
 
 def is_said(value: object) -> bool:

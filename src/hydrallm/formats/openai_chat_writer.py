@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from hydrallm.formats.canonical import Text, Thinking, ToolUse
 from hydrallm.formats.canonical_answer import Added, Ended, PartEnded, PartStarted, Stop, Stopped, Usage, Used, merged
+from hydrallm.formats.custom_tools import Restoration
 from hydrallm.formats.openai_chat_answer import TIERS, encoded, finish_of, identity_of, written_usage
+from hydrallm.formats.openai_chat_conversation import ID_CHARACTERS, ID_LENGTH
 
 if TYPE_CHECKING:
     from hydrallm.formats.canonical_answer import Event
@@ -39,6 +41,7 @@ class ChatWriter:
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
+        self._restoration = Restoration(asked.custom)
         head = {"id": identity_of(asked), "object": "chat.completion.chunk", "created": asked.created}
         self._head = b"data: " + encoded(head | {"model": asked.model})[:-1] + b',"choices":'
         self._before = self._head + b'[{"index":0,"delta":'
@@ -57,7 +60,7 @@ class ChatWriter:
     def feed(self, events: list[Event]) -> bytes:
         """Return the bytes that say ``events``."""
         written = []
-        for event in events:
+        for event in self._restoration.feed(events):
             if type(event) is Added:
                 if (part := self._growing.get(event.index)) is not None:
                     written.append(self._more(part, event.text))
@@ -112,7 +115,7 @@ class ChatWriter:
         self._growing[index] = growing
         name = encoded(self._asked.names.get(call.name, call.name))
         what = b'"id":%b,"type":"%b","%b":{"name":%b,"%b":""}}]}' % (
-            encoded(self._asked.ids.get(call.id, call.id)), kind, kind, name, member,
+            encoded(self._asked.call_id(call.id, ID_CHARACTERS, ID_LENGTH)), kind, kind, name, member,
         )  # fmt: skip
         return self._before + place + what + self._after + self._more(growing, call.arguments)
 

@@ -45,5 +45,5 @@ def detail(error: ApiError) -> dict[str, str | None]:
         "message": error.message,
         "type": error.type or error_type(TYPES, error.status),
         "param": None,
-        "code": error.code,
+        "code": error.code or None,
     }

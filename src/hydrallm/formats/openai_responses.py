@@ -118,6 +118,7 @@ class OpenAIResponses:
     name = "openai-responses"
     api_type = ApiType.OPENAI
     stream_type = sse_scan.STREAM_TYPE
+    request_id = b"x-request-id"
     keep_alive = sse_scan.KEEP_ALIVE
 
     def __init__(self) -> None:

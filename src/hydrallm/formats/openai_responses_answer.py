@@ -7,6 +7,9 @@ there are parts, for the texts of an answer may have calls between them.
 Nothing in an answer says in one word why it ended. It is ``incomplete``, and has a reason; or it is complete, and what
 it consists of tells whether tools are called or the model said no.
 
+A thought of another maker is sealed with a mark (:mod:`hydrallm.formats.foreign_thought`), by which it is known when it
+comes back. OpenAI would look for an item without any seal in its own store.
+
 An item of another type is of a hosted tool, which no translated request asks for; it is passed over.
 """
 
@@ -18,6 +21,9 @@ import msgspec
 
 from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
 from hydrallm.formats.canonical_answer import Answer, Stop, Usage
+from hydrallm.formats.custom_tools import restored
+from hydrallm.formats.foreign_thought import seal
+from hydrallm.formats.openai_responses_input import ID_CHARACTERS, LONGEST_ID
 from hydrallm.formats.openai_responses_items import MAKER, ReasoningItem, citations, decode, type_of
 from hydrallm.formats.strict_json import read_tolerantly
 
@@ -196,6 +202,7 @@ def _parts(raw: msgspec.Raw, where: str) -> Iterator[Text | Thinking | ToolUse]:
 
 def write_answer(answer: Answer, asked: Asked) -> bytes:
     """Return ``answer`` as a body of Responses."""
+    answer = restored(answer, asked.custom)
     cut = answer.stop in {Stop.LENGTH, Stop.CONTEXT}
     last = len(answer.parts) - 1
     taken: set[str] = set()
@@ -227,7 +234,7 @@ def identified(part: Text | Thinking | ToolUse, asked: Asked, index: int, taken:
             identity = part.id if part.maker == MAKER and part.id not in taken else ""
             known = msgspec.structs.replace(part, id=identity or f"rs_{asked.id}_{index}")
         case ToolUse():
-            identity = asked.ids.get(part.id, part.id)
+            identity = asked.call_id(part.id, ID_CHARACTERS, LONGEST_ID)
             if not identity or identity in taken:
                 identity = f"call_{asked.id}_{index}"
             name = asked.names.get(part.name, part.name)
@@ -259,8 +266,8 @@ def item_of(part: Text | Thinking | ToolUse, identity: str, status: str) -> dict
             said = {"type": "message", "role": "assistant", "content": [content_of(part)]}
         case Thinking():
             summary = [{"type": "summary_text", "text": part.text}] if part.text else []
-            readable = part.maker == MAKER and part.signature
-            said = {"type": "reasoning", "summary": summary, "encrypted_content": part.signature if readable else None}
+            sealed = part.signature if part.maker == MAKER else seal(msgspec.structs.replace(part, id=""))
+            said = {"type": "reasoning", "summary": summary, "encrypted_content": sealed or None}
         case ToolUse(custom=True):
             called = {"call_id": part.id, "name": part.name, "input": part.arguments}
             return {"type": "custom_tool_call", "id": identity, **called}  # it has no status

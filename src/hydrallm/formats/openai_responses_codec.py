@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hydrallm.formats.canonical import Composed, Request, Target
     from hydrallm.formats.canonical_answer import Answer
     from hydrallm.formats.codec import Asked
+    from hydrallm.message import Headers
 
 
 class OpenAIResponsesCodec:
@@ -31,6 +32,10 @@ class OpenAIResponsesCodec:
     def compose(self, request: Request, target: Target) -> Composed:
         """Return ``request`` as a body of Responses for ``target``."""
         return compose(request, target)
+
+    def address(self, request: Request, target: Target) -> tuple[bytes, Headers]:  # noqa: ARG002 - one path for all
+        """Return the path and the headers of a composed request."""
+        return b"/v1/responses", []
 
     def read_answer(self, body: bytes) -> Answer:
         """Return what a whole answer says."""

@@ -21,7 +21,7 @@ import msgspec
 from hydrallm.formats.canonical import Choice, Composed, Role, ToolResult, ToolUse, UnservedError
 from hydrallm.formats.effort import told
 from hydrallm.formats.openai_responses_input import LONGEST_NAME, NAME_CHARACTERS, Input
-from hydrallm.formats.openai_responses_request import TEMPERATURE_MAX
+from hydrallm.formats.openai_responses_request import NAME, TEMPERATURE_MAX
 from hydrallm.formats.renaming import Renaming
 
 if TYPE_CHECKING:
@@ -82,13 +82,12 @@ class _Composition:
 
     def composed(self) -> Composed:
         request = self._request
-        if request.extra:
-            self._dropped.update(dict.fromkeys(request.extra))
         body: Members = {"model": self._model, "store": False, **self._input.members()}
         for say in (self._tools, self._sampling, self._reasoning, self._text, self._identity, self._others):
             body.update(say())
         if request.stream:
             body["stream"] = True
+        self._repeat(body)
         if self._reasons:
             raise UnservedError(tuple(self._reasons))
         try:
@@ -97,6 +96,17 @@ class _Composition:
             raise UnservedError(("half of a surrogate pair, which JSON in UTF-8 cannot say",)) from None
         names, ids = self._input.names, self._input.ids
         return Composed(encoded, request.named(self._dropped), dict(names.changed), dict(ids.changed))
+
+    def _repeat(self, body: Members) -> None:
+        """Say again what nobody here knows, if the client has said it to this API."""
+        for name, raw in self._request.extra.items():
+            member, _, inner = name.partition(".")
+            if self._request.format != NAME:
+                self._dropped[name] = None
+            elif inner:
+                body.setdefault(member, {})[inner] = raw
+            else:
+                body[member] = raw
 
     # ---- tools
 
@@ -119,6 +129,8 @@ class _Composition:
     def _tool(self, tool: Tool) -> Members:
         if tool.cache is not None:
             self._dropped["cache"] = None
+        if tool.native is not None:
+            self._reasons[f"the tool {tool.name!r}, which only Anthropic defines"] = None
         item: Members = {"type": "custom" if tool.custom else "function", "name": self._input.names.of(tool.name)}
         if tool.description is not None:
             item["description"] = tool.description

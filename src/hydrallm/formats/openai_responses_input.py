@@ -33,7 +33,7 @@ _FAMILY = frozenset({"openai-chat", "openai-responses"})
 NAME_CHARACTERS, LONGEST_NAME = "a-zA-Z0-9_-", 64
 """Of a tool, and of the schema of an answer."""
 
-_ID_CHARACTERS, _LONGEST_ID = r"\x20-\U0010FFFF", 64
+ID_CHARACTERS, LONGEST_ID = r"\x20-\U0010FFFF", 64
 
 _LIFETIMES = {ttl: name for name, ttl in TTLS.items() if ttl}
 
@@ -57,7 +57,7 @@ class Input:
         self.dropped: dict[str, None] = {}
         self.reasons: dict[str, None] = dict.fromkeys(request.bound)
         self.names = Renaming(NAME_CHARACTERS, LONGEST_NAME)
-        self.ids = Renaming(_ID_CHARACTERS, _LONGEST_ID)
+        self.ids = Renaming(ID_CHARACTERS, LONGEST_ID)
         self._request = request
         self._facts = facts
         self._family = request.format in _FAMILY

@@ -29,6 +29,7 @@ from hydrallm.formats.canonical import (
     UntranslatableError,
 )
 from hydrallm.formats.data_url import split_data_url
+from hydrallm.formats.foreign_thought import unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -263,7 +264,7 @@ class Conversation:
                 content = self._content(item.output, where)
                 self._add(Role.USER, ToolResult(item.call_id, content), joins=ToolResult)
             case ReasoningItem():
-                self._add(Role.ASSISTANT, item.thought())
+                self._add(Role.ASSISTANT, unmarked(item.thought()))
             case _:
                 assert_never(item)
 

@@ -34,6 +34,7 @@ NAMES = {
     "cache": "prompt_cache_breakpoint",
     "cache_key": "prompt_cache_key",
     "effort": "reasoning.effort",
+    "format": "tools.format",
     "output": "text.format",
     "parallel": "parallel_tool_calls",
     "summary": "reasoning.summary",

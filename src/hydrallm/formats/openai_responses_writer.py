@@ -29,6 +29,7 @@ from hydrallm.formats.canonical_answer import (
     Used,
     merged,
 )
+from hydrallm.formats.custom_tools import Restoration
 from hydrallm.formats.openai_responses_answer import (
     TIERS,
     annotations_of,
@@ -137,11 +138,12 @@ class _Item:
 class ResponsesWriter:
     """The writer of one stream; see :class:`~hydrallm.formats.codec.Writer`."""
 
-    __slots__ = ("_asked", "_done", "_ending", "_items", "_model", "_out", "_sequence", "_started", "_stop", "_taken",
-                 "_tier", "_usage")  # fmt: skip
+    __slots__ = ("_asked", "_done", "_ending", "_items", "_model", "_out", "_restoration", "_sequence", "_started",
+                 "_stop", "_taken", "_tier", "_usage")  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
+        self._restoration = Restoration(asked.custom)
         self._model = ""
         self._started = False
         self._sequence = 0
@@ -156,7 +158,7 @@ class ResponsesWriter:
 
     def feed(self, events: list[Event]) -> bytes:
         """Return the bytes that say ``events``."""
-        for event in events:
+        for event in self._restoration.feed(events):
             if type(event) is Added:
                 self._add(self._items[event.index], event.text)
             else:

@@ -15,6 +15,8 @@ is later. Going to another candidate does not wait for the failed one. A Retry-A
 for as it comes; a longer one *puts the candidate off*: others go first, and only when none is left is it waited for. No
 wait passes the deadline: a candidate that is not ready by then is out of the exchange.
 
+A candidate that the request cannot be put to is *out*: it is passed over as if it were not in the plan.
+
 A candidate is *retired* (no further cycle) by failures that time does not heal. A silent one is retired too, but put
 off: the tries that its cycle left it are used before the exchange is given up.
 
@@ -45,7 +47,7 @@ import msgspec
 from hydrallm.policy.backoff import backoff
 from hydrallm.policy.breaker import Breaker, State
 from hydrallm.policy.commands import BreakOff, Command, Deliver, GiveUp, Stop, Try, Wait
-from hydrallm.policy.events import AnswerEnded, AttemptFailed, ClientLeft, ContentSeen, Event, Started, Waited
+from hydrallm.policy.events import AnswerEnded, AttemptFailed, ClientLeft, ContentSeen, Event, Started, Unserved, Waited
 from hydrallm.policy.kinds import Kind, Next
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ class _Progress(msgspec.Struct):
         put_off: whether others go first.
         let_in: whether its breaker has let this exchange in, and not for a probe that failed.
         counted: whether its breaker has counted this exchange as a failure.
+        out: whether the request cannot be put to it.
     """
 
     breaker: Breaker
@@ -96,6 +99,7 @@ class _Progress(msgspec.Struct):
     put_off: bool = False
     let_in: bool = False
     counted: bool = False
+    out: bool = False
 
 
 class Attempts:
@@ -140,17 +144,18 @@ class Attempts:
                 return self._after(event)
             case ContentSeen():
                 return self._deliver(event)
+            case Unserved(at=at):
+                return self._pass_over(at)
+            case Waited(at=at):
+                return self._try(at) if at < self._deadline else self._give_up(at, spent=True)
             case AnswerEnded(at=at):
                 progress = self._progress[self._candidate]
                 progress.breaker.passed(at, began=progress.began)
-                return Stop()
-            case Waited(at=at):
-                return self._try(at) if at < self._deadline else self._give_up(at, spent=True)
             case ClientLeft(at=at):
                 self._release(at)
-                return Stop()
             case _:
                 assert_never(event)
+        return Stop()
 
     @property
     def shown(self) -> int | None:
@@ -182,6 +187,16 @@ class Attempts:
         if progress.probing:
             progress.breaker.release(at, began=progress.began)
             progress.probing = False
+
+    def _pass_over(self, at: float) -> Command:
+        """Go on from a candidate that was not asked."""
+        self._release(at)
+        self._number -= 1
+        progress = self._progress[self._candidate]
+        progress.out = progress.retired = True
+        if self._alone() and self._failures and self._plan.rules[self._failures[-1]].next is Next.NEXT:
+            self._candidate = -1  # the next one, to which that failure led, turns out to be the same one
+        return self._choose(at)
 
     def _after(self, event: AttemptFailed) -> Command:
         rule = self._plan.rules[event.kind]
@@ -221,7 +236,9 @@ class Attempts:
             self._shown = (rule.rank, event.kind, event.attempt)
         exponential = self._plan.exponential_backoff
         chance = self._chance() if exponential else 0.0
-        pause = backoff(candidate.interval, progress.tries, exponential=exponential, chance=chance)
+        pause = (
+            0.0 if rule.free else backoff(candidate.interval, progress.tries, exponential=exponential, chance=chance)
+        )
         progress.ready_at = event.at + max(pause, event.retry_after or 0.0)
         progress.asked_for = event.at + event.retry_after if event.retry_after else 0.0
         progress.retired = progress.retired or not rule.returns
@@ -246,16 +263,19 @@ class Attempts:
         """Return whether the same candidate is tried again; put it off if it would be, but not now."""
         rule = self._plan.rules[event.kind]
         progress = self._progress[self._candidate]
-        if not self._has_tries(self._candidate):
+        if not (rule.free or self._has_tries(self._candidate)):
             return False
         if rule.next is Next.NEXT:  # the next one is the same one, where there is no other
-            stays = not progress.retired and len(self._plan.candidates) == 1
+            stays = not progress.retired and self._alone()
         else:
             taken = progress.same.get(event.kind, 0)
             progress.same[event.kind] = taken + 1
             stays = rule.retries is None or taken < rule.retries
         if not stays:
             return False
+        if rule.free:
+            progress.tries_in_cycle -= 1
+            return True
         late = progress.ready_at >= self._deadline or self._asks_too_much(progress, event.at)
         if late or progress.breaker.state is not State.CLOSED:
             progress.put_off = True
@@ -308,6 +328,10 @@ class Attempts:
         return Wait(until) if until > at else self._try(at)
 
     # -- questions ---------------------------------------------------------------------------------------------------
+
+    def _alone(self) -> bool:
+        """Return whether there is nobody else to ask."""
+        return sum(not progress.out for progress in self._progress) == 1
 
     def _has_tries(self, candidate: int) -> bool:
         attempts = self._plan.candidates[candidate].attempts
@@ -363,6 +387,8 @@ class Attempts:
         if self._shown is not None:
             _, kind, attempt = self._shown
             return GiveUp(kind, attempt, spent, after)
+        if self._failures:
+            return GiveUp(self._failures[-1], None, spent, after)
         # Without a failure of its own the exchange has only waited for a cooldown, and too long.
-        kind = self._failures[-1] if self._failures else Kind.RATE_LIMITED
-        return GiveUp(kind, None, spent, after)
+        unserved = all(progress.out for progress in self._progress)
+        return GiveUp(Kind.UNSERVED if unserved else Kind.RATE_LIMITED, None, spent, after)

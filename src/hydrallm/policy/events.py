@@ -44,6 +44,12 @@ class AttemptFailed(msgspec.Struct, frozen=True, gc=False):
     personal: bool = False
 
 
+class Unserved(msgspec.Struct, frozen=True, gc=False):
+    """The request cannot be put to the candidate that was to be tried, so it was not asked."""
+
+    at: float
+
+
 class ContentSeen(msgspec.Struct, frozen=True, gc=False):
     """An attempt has an answer.
 
@@ -78,4 +84,4 @@ class ClientLeft(msgspec.Struct, frozen=True, gc=False):
     at: float
 
 
-Event = Started | AttemptFailed | ContentSeen | AnswerEnded | Waited | ClientLeft
+Event = Started | AttemptFailed | Unserved | ContentSeen | AnswerEnded | Waited | ClientLeft

@@ -50,6 +50,10 @@ class Kind(enum.StrEnum):
     """The answer fell silent after its first content."""
     SLOW_START = "slow_start"
     """No content came in time."""
+    REPHRASED = "rephrased"
+    """The upstream does not take the request in this form, and there is another one to ask in."""
+    UNSERVED = "unserved"
+    """No model of the chain can do what is asked; nobody was."""
 
 
 class Next(enum.Enum):
@@ -77,6 +81,7 @@ class Rule(msgspec.Struct, frozen=True):
         counts: whether it speaks against the model, to its breaker and its cooldown.
         opens: seconds for which one such failure opens the breaker at once; 0: it merely counts.
         cools: whether a Retry-After says all there is to say, so that it does not count beside the cooldown.
+        free: whether ``SAME`` is taken at once and beyond the model's attempts, because something else will be asked.
     """
 
     next: Next
@@ -88,6 +93,7 @@ class Rule(msgspec.Struct, frozen=True):
     counts: bool = True
     opens: float = 0.0
     cools: bool = False
+    free: bool = False
 
 
 RULES: Mapping[Kind, Rule] = MappingProxyType(
@@ -109,6 +115,8 @@ RULES: Mapping[Kind, Rule] = MappingProxyType(
         Kind.CUT: Rule(Next.SAME),
         Kind.STALLED: Rule(Next.SAME),
         Kind.SLOW_START: Rule(Next.NEXT, returns=False, put_off=True),
+        Kind.REPHRASED: Rule(Next.SAME, retries=2, counts=False, free=True),
+        Kind.UNSERVED: Rule(Next.NEXT, returns=False, rank=0, counts=False),
     }
 )
 

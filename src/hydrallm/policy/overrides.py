@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from hydrallm.policy.kinds import Rule
 
-FIXED = frozenset({Kind.STALLED})
-"""Kinds that cannot be overridden: after the commit nothing is asked again."""
+FIXED = frozenset({Kind.STALLED, Kind.REPHRASED, Kind.UNSERVED})
+"""Kinds that cannot be overridden: after the commit nothing is asked again, what is asked in other words is not the
+same, and who cannot be asked cannot be asked again."""
 
 
 def overridden(rules: Mapping[Kind, Rule], on: Mapping[Kind, Next]) -> Mapping[Kind, Rule]:

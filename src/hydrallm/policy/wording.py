@@ -72,6 +72,7 @@ TELLING_ROWS: tuple[tuple[Kind, str, str], ...] = (
     (Kind.QUOTA, "Arrearage", "DashScope: error codes, 400"),
     (Kind.QUOTA, "payment_required", "OpenRouter: error types, 402"),
     (Kind.QUOTA, "insufficient_user_quota", "one-api and its descendants, 403"),
+    (Kind.REPHRASED, "invalid_encrypted_content", "OpenAI: Responses, 400"),
     (Kind.CONTEXT_LENGTH, "context_length_exceeded", "OpenAI, Groq, OpenRouter; 400"),
     (Kind.CONTEXT_LENGTH, "request_too_large", "Anthropic: errors, 413"),
     (Kind.CONTEXT_LENGTH, "exceed_context_size_error", "llama.cpp: server, 400; 500 before September 2025"),
@@ -258,6 +259,10 @@ _WORDINGS: tuple[tuple[Kind, frozenset[int], str, str], ...] = (
         r"\bmodel( \S{1,200})? (does not exist|(is )?not found|not exist)\b",
         "vLLM; Ollama; DeepSeek",
     ),
+    (Kind.REPHRASED, _BAD, r"invalid `?(signature|data)`? in `?(redacted_)?thinking`? block", "Anthropic; Bedrock"),
+    (Kind.REPHRASED, _BAD, r"expected `?thinking`? or `?redacted_thinking`?, but found", "Anthropic; Bedrock"),
+    (Kind.REPHRASED, _BAD, r"thought signature is not valid", "Gemini"),
+    (Kind.REPHRASED, _BAD, r"encrypted content .{1,200} could not be verified", "OpenAI: Responses"),
     (Kind.MISCONFIGURED, _MODEL, r"\bmodels/\S{1,200} is not found", "Gemini, 404"),
     (Kind.MISCONFIGURED, _MODEL, r"\binvalid model\b", "Mistral, 400; LiteLLM, 400"),
     (Kind.MISCONFIGURED, _MODEL, r"not a valid model ID", "OpenRouter, 400"),
@@ -280,18 +285,8 @@ _WORDINGS: tuple[tuple[Kind, frozenset[int], str, str], ...] = (
     (Kind.OVERLOADED, _LOAD, r"server (is )?busy", "Ollama; DeepSeek"),
     (Kind.OVERLOADED, _LOAD, r"experiencing high (demand|traffic|load)", "Azure OpenAI, 429; Gemini, 503"),
     (Kind.OVERLOADED, _LOAD, r"\b(over|at) capacity\b|capacity exceeded", "Groq, 503; Mistral, 429"),
-    (
-        Kind.RATE_LIMITED,
-        _FAULT,
-        r"rate limit (exceeded|reached)|rate-limited",
-        "Mistral; OpenAI; OpenRouter",
-    ),
-    (
-        Kind.RATE_LIMITED,
-        _FAULT,
-        r"too many requests|too many tokens, please wait",
-        "gateways; Bedrock through them",
-    ),
+    (Kind.RATE_LIMITED, _FAULT, r"rate limit (exceeded|reached)|rate-limited", "Mistral; OpenAI; OpenRouter"),
+    (Kind.RATE_LIMITED, _FAULT, r"too many requests|too many tokens, please wait", "gateways; Bedrock through them"),
 )
 
 WORDINGS: tuple[Wording, ...] = tuple(

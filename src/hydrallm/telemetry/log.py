@@ -158,7 +158,11 @@ class Log:
             seconds=_seconds(exchange.seconds),
             held=_seconds(exchange.held),
             bytes=exchange.sent,
-            dropped=exchange.dropped,
+            dropped_events=exchange.dropped_events,
+            dropped=", ".join(last.dropped) if last else "",
+            skipped="; ".join(
+                [f"{skip.endpoint}/{skip.model}: {', '.join(skip.reasons)}" for skip in exchange.skipped]
+            ),
             tried=self._tried(exchange.attempts),
         )
 

@@ -30,6 +30,8 @@ class AttemptRecord(msgspec.Struct, gc=False):
         detail: why, for a person; may hold secrets, which the sinks mask.
         body: the beginning of the upstream's error body, where it is to be logged.
         loud: whether a person should do something about it.
+        wire_format: in which it was asked, where that is not the client's; empty otherwise.
+        dropped: what of the request it could not be told, by the client's names for it.
     """
 
     number: int
@@ -42,6 +44,22 @@ class AttemptRecord(msgspec.Struct, gc=False):
     detail: str = ""
     body: str = ""
     loud: bool = False
+    wire_format: str = ""
+    dropped: tuple[str, ...] = ()
+
+
+class Skip(msgspec.Struct, frozen=True, gc=False):
+    """A model that was not asked, because it cannot be asked this.
+
+    Attributes:
+        endpoint: its name in the config.
+        model: the upstream's name for the model.
+        reasons: why, each in a few words.
+    """
+
+    endpoint: str
+    model: str
+    reasons: tuple[str, ...]
 
 
 class ExchangeRecord(msgspec.Struct):
@@ -64,8 +82,9 @@ class ExchangeRecord(msgspec.Struct):
         seconds: in all.
         sent: bytes of the answer's body.
         held: seconds between the first byte from the upstream that answered and the commit.
-        dropped: malformed events that were left out of a stream.
+        dropped_events: malformed events that were left out of a stream.
         attempts: in order.
+        skipped: the models that were not asked, in order.
     """
 
     began: float
@@ -83,8 +102,9 @@ class ExchangeRecord(msgspec.Struct):
     seconds: float = 0.0
     sent: int = 0
     held: float = 0.0
-    dropped: int = 0
+    dropped_events: int = 0
     attempts: list[AttemptRecord] = msgspec.field(default_factory=list)
+    skipped: list[Skip] = msgspec.field(default_factory=list)
 
 
 class ModelChange(msgspec.Struct, frozen=True):

@@ -108,14 +108,14 @@ async def responses_stream(sdk: Sdk, heard: Heard) -> None:
 
 
 async def messages(sdk: Sdk, heard: Heard) -> None:
-    message = await sdk.anthropic.messages.create(model="m", max_tokens=9, messages=TURN)
+    message = await sdk.anthropic.messages.create(model="claude", max_tokens=9, messages=TURN)
     heard.pieces += [block.text for block in message.content if block.type == "text"]
     heard.finish = message.stop_reason
 
 
 async def messages_stream(sdk: Sdk, heard: Heard) -> None:
     reason = None
-    async for event in await sdk.anthropic.messages.create(model="m", max_tokens=9, messages=TURN, stream=True):
+    async for event in await sdk.anthropic.messages.create(model="claude", max_tokens=9, messages=TURN, stream=True):
         if event.type == "content_block_delta" and event.delta.type == "text_delta":
             heard.pieces.append(event.delta.text)
         elif event.type == "message_delta":
@@ -231,7 +231,7 @@ QUESTIONS: dict[str, Question] = {
     "chat": Question("/v1/chat/completions", {"model": "m", "messages": TURN}),
     "completions": Question("/v1/completions", {"model": "m", "prompt": "hi"}),
     "responses": Question("/v1/responses", {"model": "m", "input": "hi"}),
-    "messages": Question("/v1/messages", {"model": "m", "max_tokens": 9, "messages": TURN}),
+    "messages": Question("/v1/messages", {"model": "claude", "max_tokens": 9, "messages": TURN}),
     "invoke": Question(f"{_MODEL}/invoke", _INVOKE),
     "converse": Question(f"{_MODEL}/converse", {"messages": CONVERSE_TURN}),
 }

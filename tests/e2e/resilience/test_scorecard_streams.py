@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from botocore.eventstream import EventStreamBuffer
+from tests.e2e.conftest import by_type
 
 from hydrallm.faults import answers, streams
 from hydrallm.faults.provider import Provider, Received
@@ -116,6 +117,11 @@ def breaks(name: str, asked: Question) -> list[Break]:
 def config(url: str, **retry: str | int) -> dict[str, Any]:
     """Return a config with one model for each API type."""
     aws = {"aws_region": "eu-central-1", "aws_access_key_id": "AKID", "aws_secret_access_key": "secret"}
+    models = [
+        {"endpoint": "openai", "type": "openai", "model": "gpt"},
+        {"endpoint": "anthropic", "type": "anthropic", "model": "claude"},
+        {"endpoint": "bedrock", "type": "bedrock", "model": "anthropic.claude-v1:0"},
+    ]
     return {
         "retry": retry,
         "endpoints": {
@@ -123,11 +129,8 @@ def config(url: str, **retry: str | int) -> dict[str, Any]:
             "anthropic": {"url": url, "api_key": "k"},
             "bedrock": {"url": url, **aws},
         },
-        "models": [
-            {"endpoint": "openai", "type": "openai", "model": "gpt"},
-            {"endpoint": "anthropic", "type": "anthropic", "model": "claude"},
-            {"endpoint": "bedrock", "type": "bedrock", "model": "anthropic.claude-v1:0"},
-        ],
+        "models": models,
+        "chains": by_type(models),
     }
 
 

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from tests.e2e.conftest import by_type
 
 from hydrallm.faults.provider import Provider, Received
 from hydrallm.faults.script import Answer, Fail, Hang, Reply, Stall
@@ -104,7 +105,7 @@ def config(urls: list[str], **retry: str | int) -> dict[str, Any]:
             models.append({"endpoint": f"{api}-{number}", "type": api, "model": model, "attempts": 2})
     # What is shown is each exchange's own patience: all models of an API type fail at the same time here.
     table = {"default_interval": f"{INTERVAL * 1000:.0f}ms", "max_cycles": 1, "breaker": False, **retry}
-    return {"retry": table, "endpoints": endpoints, "models": models}
+    return {"retry": table, "endpoints": endpoints, "models": models, "chains": by_type(models)}
 
 
 class Asker:

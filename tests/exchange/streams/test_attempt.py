@@ -100,7 +100,7 @@ async def test_a_malformed_event_between_intact_ones_is_dropped(api: Api, by_han
     reply = await asyncio.wait_for(gateway.client.rest(*head), 10)
     assert (reply.complete, reply.body) == (True, b"".join(events))
     record = await gateway.journal.ended()
-    assert (record.outcome, record.dropped) == ("answered", len(events) - api.preamble - 4)
+    assert (record.outcome, record.dropped_events) == ("answered", len(events) - api.preamble - 4)
 
 
 # -- after the end -----------------------------------------------------------------------------------------------------

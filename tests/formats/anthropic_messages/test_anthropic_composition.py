@@ -265,11 +265,11 @@ def test_arguments_are_an_object(body: Body, arguments: str, expected: object) -
 
 
 def test_invoke_names_neither_model_nor_stream() -> None:
-    request = asked(stream=True, tier="auto", betas=("b",))
-    made = INVOKE.compose(request, Target("claude", Facts()))
+    request = asked(stream=True, tier="auto", betas=("output-128k-2025-02-19",))
+    made = INVOKE.compose(request, Target("claude", OLD))
     assert json.loads(made.body) == {
         "anthropic_version": "bedrock-2023-05-31",
-        "anthropic_beta": ["b"],
+        "anthropic_beta": ["output-128k-2025-02-19"],
         "max_tokens": 4096,
         "messages": [{"role": "user", "content": "hi"}],
     }

@@ -146,14 +146,15 @@ def test_all_reasons_are_given_at_once() -> None:
         Message(USER, (PNG, PDF)),
         Message(ASSISTANT, (PNG, CALL)),
         Message(USER, (ToolResult("t1", (PNG,)),)),
-        tools=(F, Tool("patch", custom=True)),
+        tools=(F,),
+        bound=("n",),
     )
     assert set(unserved(request, Facts(images=False, documents=False, tools=False))) == {
         "an image",
         "a document",
         "a tool call",
         "tools",
-        "the free-text tool 'patch'",
+        "n",
         "an image in an assistant turn",
     }
 

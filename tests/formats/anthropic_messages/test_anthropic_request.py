@@ -233,7 +233,6 @@ def test_the_output_format_of_the_beta() -> None:
         ({"mcp_servers": [{"type": "url"}]}, "mcp_servers"),
         ({"max_tokens": 0}, "max_tokens 0, which only warms a cache"),
         ({"tools": [{"type": "web_search_20250305", "name": "w"}]}, "a tool of Anthropic's own, 'web_search_20250305'"),
-        ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "a tool of Anthropic's own, 'bash_20250124'"),
         (
             {"messages": [{"role": "assistant", "content": [{"type": "server_tool_use", "input": {}}]}]},
             "a block of type 'server_tool_use'",

@@ -25,6 +25,13 @@ def test_a_marked_thought_is_unmarked(thought: Thinking) -> None:
     assert foreign_thought.unmarked(foreign_thought.marked(thought)) == thought
 
 
+@given(THOUGHTS)
+def test_a_seal_for_one_member_says_which_kind_it_is(thought: Thinking) -> None:
+    seal = foreign_thought.seal(thought)
+    assert foreign_thought.may_have(json.dumps({"encrypted_content": seal}).encode())
+    assert foreign_thought.unmarked(Thinking(thought.text, seal, maker="openai")) == thought
+
+
 @given(THOUGHTS.filter(lambda thought: thought.maker != "anthropic"))
 def test_it_survives_a_client_of_messages_and_is_seen_in_its_body(thought: Thinking) -> None:
     codec = AnthropicMessagesCodec()
@@ -39,4 +46,5 @@ def test_it_survives_a_client_of_messages_and_is_seen_in_its_body(thought: Think
 def test_others_are_left_alone() -> None:
     thought = Thinking("a", "EqQB", maker="anthropic")
     assert foreign_thought.unmarked(thought) is thought
+    assert not foreign_thought.may_have(b'{"text":"hydrallm: a proxy"}')
     assert not foreign_thought.may_have(b'{"signature":"EqQB"}')

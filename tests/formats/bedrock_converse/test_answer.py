@@ -90,7 +90,7 @@ def test_parts_written() -> None:
     ) == [
         {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "c2ln"}}},
         {"reasoningContent": {"redactedContent": b"enc"}},
-        {"reasoningContent": {"reasoningText": {"text": "aloud"}}},
+        {"reasoningContent": {"reasoningText": {"text": "aloud", "signature": "hydrallm:::"}}},
         {"citationsContent": {"content": [{"text": "a"}], "citations": [CITATION]}},
         {"text": "b"},
         {"text": "no"},
@@ -208,7 +208,12 @@ PARTS = st.one_of(
         Thinking, redacted=st.binary(min_size=1).map(lambda b: base64.b64encode(b).decode()), maker=st.just("anthropic")
     ),
     st.builds(Thinking, WORDS, WORDS, maker=st.just("openai"), id=st.sampled_from(["", "rs_1"])),
-    st.builds(ToolUse, WORDS, WORDS, st.dictionaries(st.text(max_size=3), st.integers()).map(json.dumps)),
+    st.builds(
+        ToolUse,
+        st.text("aZ09_-", max_size=64),
+        WORDS,
+        st.dictionaries(st.text(max_size=3), st.integers()).map(json.dumps),
+    ),
 )
 COUNTS = st.none() | st.integers(0, 10**9)
 ANSWERS = st.builds(

@@ -88,6 +88,16 @@ def test_which_tools_are_called(
     assert composed.dropped == (("parallel",) if parallel is False else ())
 
 
+def test_cache_marks_after_tools_are_for_claude(compose: Compose) -> None:
+    request = ask(user(Text("hi", cache=Cache())), tools=(msgspec.structs.replace(TOOL, cache=Cache()),))
+    point = {"cachePoint": {"type": "default"}}
+    wire, composed = compose(request)
+    assert (wire["toolConfig"]["tools"][1:], composed.dropped) == ([point], ())
+    wire, composed = compose(request, NOVA)
+    assert (wire["toolConfig"]["tools"][1:], composed.dropped) == ([], ("cache",))
+    assert wire["messages"][0]["content"][1:] == [point]
+
+
 def test_no_tool_may_be_called(compose: Compose) -> None:
     none = ToolChoice(Choice.NONE)
     wire, composed = compose(ask(tools=(TOOL,), tool_choice=none, parallel=False))

@@ -11,7 +11,6 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hydrallm.formats.bedrock_converse_blocks import may_have_foreign_thoughts
 from hydrallm.formats.bedrock_converse_codec import BedrockConverseCodec
 from hydrallm.formats.canonical import (
     Cache,
@@ -31,9 +30,20 @@ from hydrallm.formats.canonical import (
     ToolResult,
     ToolUse,
 )
-from hydrallm.formats.canonical_answer import Answer, Stop
+from hydrallm.formats.canonical_answer import (
+    Answer,
+    Ended,
+    Event,
+    PartEnded,
+    PartStarted,
+    Signed,
+    Started,
+    Stop,
+    Stopped,
+)
 from hydrallm.formats.codec import Asked
 from hydrallm.formats.facts import Facts
+from hydrallm.formats.foreign_thought import may_have, unmarked
 
 CODEC = BedrockConverseCodec()
 MODEL = botocore.session.get_session().get_service_model("bedrock-runtime")
@@ -122,10 +132,20 @@ def test_thoughts_of_another_maker_come_back_to_it() -> None:
     theirs = (
         Thinking(redacted="not base64!", maker="openai", id="rs_1"),
         Thinking("hm", "enc", maker="openai", id="rs_2"),
+        Thinking("of nobody who seals"),
     )
     answer = CODEC.write_answer(Answer("", "", theirs, Stop.END), Asked("m", "i", 0))
     for block in json.loads(answer)["output"]["message"]["content"]:
         body = json.dumps({"messages": [{"role": "assistant", "content": [block]}]}).encode()
         assert read(body).messages[0].parts[0] in theirs
-        assert may_have_foreign_thoughts(body)
-    assert not may_have_foreign_thoughts(b'{"text":"say hydrallm: hi"}')
+        assert may_have(body)
+    assert not may_have(b'{"text":"say hydrallm: hi"}')
+
+
+def test_a_stream_marks_a_thought_that_nobody_has_signed() -> None:
+    events: list[Event] = [Started("a", "m"), PartStarted(0, Thinking("hm")), PartEnded(0), Stopped(Stop.END), Ended()]
+    said = CODEC.reader().feed(CODEC.writer(Asked("m", "i", 0)).feed(events))
+    (signature,) = [event.signature for event in said if isinstance(event, Signed)]
+    body = json.dumps({"signature": signature}).encode()
+    assert may_have(body)
+    assert unmarked(Thinking("hm", signature, maker="anthropic")) == Thinking("hm")

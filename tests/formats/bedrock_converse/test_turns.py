@@ -182,7 +182,6 @@ def test_images(compose: Compose) -> None:
             Document(Source(data="A" * 6_300_000, media_type="application/pdf")),
             "the document is larger than the 4.5 MB",
         ),
-        (ToolUse("a", "f", "x", custom=True), "Converse has no tools that take free text"),
     ],
 )
 def test_case_12_parts_that_cannot_be_said(refused: Refused, part: Part, reason: str) -> None:

@@ -215,7 +215,7 @@ def test_case_8_thoughts(boto_reads: BotoReads) -> None:
     ) == [
         {"reasoningContent": {"reasoningText": {"text": "", "signature": "c2ln"}}},
         {"reasoningContent": {"redactedContent": b"enc"}},
-        {"reasoningContent": {"reasoningText": {"text": "aloud!"}}},
+        {"reasoningContent": {"reasoningText": {"text": "aloud!", "signature": "hydrallm:::"}}},
         {"reasoningContent": {"reasoningText": {"text": "", "signature": "hydrallm:openai:rs_1:enc"}}},
     ]
 

@@ -178,6 +178,9 @@ def chat_view(answer: dict[str, Any]) -> View:
         parts.append(["thought", said["reasoning_content"]])
     parts += [["text", said[key]] for key in ("content", "refusal") if said.get(key)]
     for call in said.get("tool_calls") or ():
+        if call["type"] == "custom":
+            parts.append(["custom", call["id"], call["custom"]["name"], call["custom"]["input"]])
+            continue
         parts.append(["call", call["id"], call["function"]["name"], arguments(call["function"]["arguments"])])
     details = usage.get("prompt_tokens_details") or {}
     cached, written = details.get("cached_tokens") or 0, details.get("cache_write_tokens") or 0
@@ -193,6 +196,8 @@ def responses_view(answer: dict[str, Any]) -> View:
                 parts += [["thought", piece["text"]] for piece in item.get("content") or item["summary"]]
             case "message":
                 parts += [["text", piece.get("text", piece.get("refusal"))] for piece in item["content"]]
+            case "custom_tool_call":
+                parts.append(["custom", item["call_id"], item["name"], item["input"]])
             case kind:
                 assert kind == "function_call"
                 parts.append(["call", item["call_id"], item["name"], arguments(item["arguments"])])
