@@ -19,7 +19,7 @@ import msgspec
 from hydrallm.endpoints.base import Call
 from hydrallm.endpoints.headers import translated_request_headers
 from hydrallm.endpoints.target import own_path, replace_model
-from hydrallm.exchange.dialect import INVOKE, RESPONSES, no_such_path
+from hydrallm.exchange.dialect import CHAT, INVOKE, RESPONSES, no_such_path
 from hydrallm.exchange.job import Ask, ThroughTheChain
 from hydrallm.exchange.translation import AnswerTranslation, described
 from hydrallm.formats import foreign_thought
@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 
 _FOR_CLAUDE = b'"anthropic_version"'
 """What every body of InvokeModel has that is made for Anthropic's models, and no other."""
+
+
+_UNSEALED = frozenset({CHAT, "openai-completions"})
+"""Formats in which no client is ever given the seal of a thought, so that none sends one back."""
 
 
 class Generation(ThroughTheChain):
@@ -103,7 +107,7 @@ class Generation(ThroughTheChain):
         self.stream = self._located.stream if self._located and operation.stream is None else bool(operation.stream)
         name = operation.format.name
         self._claude = name == INVOKE and _FOR_CLAUDE in body
-        self._foreign = foreign_thought.may_have(body)
+        self._foreign = name not in _UNSEALED and foreign_thought.may_have(body)
         self._read: Request | None = None
         self._composed: dict[tuple[Model, str], tuple[Composed, Request]] = {}
         self._bare: dict[Model, Request] = {}
