@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jiter import from_json
 
-from hydrallm.formats.arguments import as_object
+from hydrallm.formats.arguments import _closed, as_object
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
@@ -54,6 +54,15 @@ def test_a_cut_object_is_what_the_sdk_makes_of_it(
         ('{"a":"x\\', {"a": "x"}),
         ('{"a":"x\\u00', {"a": "x"}),
         ('{"a":"x\\n', {"a": "x\n"}),
+        ('{"a":"C:\\\\u00', {"a": "C:\\u00"}),
+        ('{"a":"C:\\\\', {"a": "C:\\"}),
+        ('{"a":"x\\ud83d', {"a": "x"}),
+        ('{"a":"x\\ud83d\\', {"a": "x"}),
+        ('{"a":"x\\ud83d\\ude', {"a": "x"}),
+        ('{"a":"x\\ud83d\\ude00', {"a": "x\N{GRINNING FACE}"}),
+        ('{"a":"\\u00e9\\n\\u00', {"a": "\u00e9\n"}),
+        ('{"a":"\\uzz', {"input": '{"a":"\\uzz'}),
+        ('{"a":[1}', {"a": [1]}),
         ('{"a":[1,{"b":"c"', {"a": [1, {"b": "c"}]}),
         ('{"a":1}}', {"a": 1}),
         ("words", {"input": "words"}),
@@ -64,6 +73,44 @@ def test_a_cut_object_is_what_the_sdk_makes_of_it(
 )
 def test_arguments(text: str, expected: object) -> None:
     assert json.loads(bytes(as_object(text))) == expected
+
+
+@pytest.mark.parametrize("escape", ["\\n", "\\u00e9", "\\\\", '\\"', "\\ud83d\\ude00", "\\/"])
+@given(data=st.data())
+def test_a_string_that_is_cut_in_an_escape_ends_before_it(escape: str, data: st.DataObject) -> None:
+    before = json.loads('"' + (written := data.draw(st.sampled_from(["", "x", escape, "C:\\\\u", escape * 2]))) + '"')
+    cut = escape[: data.draw(st.integers(0, len(escape) - 1))]
+    assert json.loads(bytes(as_object('{"a":["' + written + cut))) == {"a": [before]}
+
+
+def depth(levels: int) -> str:
+    return '{"a":' + "[" * (levels - 1) + "1,"
+
+
+def test_brackets_are_closed_up_to_a_depth() -> None:
+    assert json.loads(bytes(as_object(depth(200)))) == json.loads(depth(200)[:-1] + "]" * 199 + "}")
+    assert json.loads(bytes(as_object(depth(201)))) == {"input": depth(201)}
+
+
+class Counted(str):
+    """A text that counts the characters that are copied out of it."""
+
+    __slots__ = ("copied",)
+    copied: int
+
+    def __getitem__(self, key: object) -> str:
+        found = str.__getitem__(self, key)  # type: ignore[index]
+        self.copied += len(found)
+        return found
+
+
+@pytest.mark.parametrize("text", ['{"a":[' + "[1]," * 50_000, '{"edits":[' + '{"old":"line","new":"line"},' * 8_000])
+def test_a_long_text_is_copied_once(text: str) -> None:
+    counted = Counted(text)
+    counted.copied = 0
+    closed = _closed(counted)
+    assert json.loads(closed)
+    assert counted.copied <= len(text)
 
 
 @given(st.text(st.sampled_from('{}[]",:\\ \n1a-u'), max_size=12))

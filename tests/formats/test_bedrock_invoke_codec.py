@@ -140,7 +140,7 @@ def test_metrics_fill_in_what_was_not_told_and_nothing_else() -> None:
     said = CODEC.reader().feed(
         frame(start) + frame({"type": "message_stop", "amazon-bedrock-invocationMetrics": metrics})
     )
-    assert said == [Started("m", "c"), Used(Usage(3)), Used(Usage(3, 7, None, 8)), Ended()]
+    assert said == [Started("m", "c"), Used(Usage(3)), Used(Usage(3, 7, None, 8)), Stopped(Stop.END), Ended()]
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_stream_of_messages_without_its_last_event() -> None:
     reader = MESSAGES.reader()
     said = reader.feed(stream[: stream.index(b"event: message_stop")])
     assert Ended() not in said
-    assert (reader.finish(), reader.finish()) == ([Ended()], [])
+    assert (reader.finish(), reader.finish()) == ([Stopped(Stop.END), Ended()], [])
 
 
 def ask(codec_format: str = "openai-chat", **members: object) -> Request:

@@ -92,6 +92,15 @@ def test_calls_without_ids_get_some_of_their_own() -> None:
     assert first.id != second.id
 
 
+def test_the_call_that_there_was_before_there_were_tools() -> None:
+    message = {"content": None, "function_call": {"name": "f", "arguments": '{"a":1}'}}
+    found = completion(message, "function_call")
+    (called,) = found.parts
+    assert isinstance(called, ToolUse)
+    assert (called.name, called.arguments, found.stop) == ("f", '{"a":1}', Stop.TOOL_USE)
+    assert called.id
+
+
 def test_a_custom_call() -> None:
     custom = {"id": "call_1", "type": "custom", "custom": {"name": "g", "input": "free"}}
     assert parts({"tool_calls": [custom]}) == (ToolUse("call_1", "g", "free", custom=True),)

@@ -378,8 +378,8 @@ def test_a_chat_clients_own_members_are_kept() -> None:
         (asked(bound=("background",)), {}, "background"),
         (asked(stop=("a", "b", "c", "d", "e")), {}, "5 stop sequences"),
         (asked(Message(USER, (Image(Source(url="https://a")),))), {"images": False}, "images"),
-        (asked(Message(USER, (Image(Source(file="file_1")),))), {}, "an image by its id"),
-        (asked(Message(USER, (Document(Source(url="https://a")),))), {}, "a document by its URL"),
+        (asked(Message(USER, (Image(Source(file="file_1")),))), {}, "the id of an image"),
+        (asked(Message(USER, (Document(Source(url="https://a")),))), {}, "the URL of a document"),
         (asked(Message(USER, (Document(Source(file="file_1")),))), {}, "another provider"),
         (asked(Message(USER, (Document(text="a"),))), {"documents": False}, "documents"),
         (asked(tools=(Tool("f", schema=RAW),)), {"tools": False}, "tools"),
@@ -396,5 +396,5 @@ def test_what_cannot_be_served_is_refused(request_: Request, facts: dict[str, An
 
 
 def test_all_reasons_are_given_at_once() -> None:
-    request = asked(Message(USER, (Image(Source(file="x")),)), stop=tuple("abcde"), bound=("container", "mcp_servers"))
-    assert len(reasons(request, images=False)) == 5
+    request = asked(Message(USER, (Image(Source(file="x")),)), stop=tuple("abcde"))
+    assert len(reasons(request, images=False)) == 3

@@ -74,9 +74,9 @@ def test_a_course_of_events() -> None:
         Started("c1", "m"),
         PartStarted(0, Text("Hel")),
         Added(0, "lo"),
+        Used(Usage(3, output=2)),
         PartEnded(0),
         Stopped(Stop.END),
-        Used(Usage(3, output=2)),
         Ended(),
     ]
 
@@ -119,6 +119,84 @@ def test_interleaved_calls_are_told_apart_by_their_index() -> None:
 )
 def test_habits_of_servers_with_calls(sent: tuple[bytes, ...]) -> None:
     assert parts(*sent, DONE) == (ToolUse("a", "f", '{"a":1}'), ToolUse("b", "g", "{}"))
+
+
+PARIS, ROME = '{"city":"Paris"}', '{"city":"Rome"}'
+
+
+def call(arguments: str, name: str | None = None, **more: object) -> dict[str, Any]:
+    return {"type": "function", "function": {"arguments": arguments} | ({"name": name} if name else {}), **more}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        ([call(PARIS, "f", id="")], [call(ROME, "f", id="")]),  # no index, no ids
+        ([call(PARIS, "f", id="", index=0)], [call(ROME, "f", id="", index=0)]),  # one index for all
+        ([call(PARIS, "f", id=""), call(ROME, "f", id="")],),  # both in one chunk
+        ([call(PARIS, "f", index=0), call(ROME, "f", index=0)],),
+        ([call('{"city":', "f")], [call('"Paris"}')], [call(ROME, "f")]),  # in pieces
+        ([call(PARIS, "f", id="1", index=0)], [call(ROME, "f", id="2", index=0)]),
+        ([call(PARIS, "f", id=1, index="0")], [call(ROME, "f", id=2, index="1")]),  # numbers for texts, and back
+        ([call(PARIS, "f", index=0.0)], [call(ROME, "f", index=1.0)]),
+    ],
+)
+def test_two_calls_of_one_tool_are_two(sent: tuple[list[dict[str, Any]], ...]) -> None:
+    found = parts(*(delta({"tool_calls": calls}) for calls in sent), delta({}, "stop"), DONE)
+    assert [(part.name, part.arguments) for part in found if isinstance(part, ToolUse)] == [("f", PARIS), ("f", ROME)]
+    assert len({part.id for part in found if isinstance(part, ToolUse)}) == 2
+
+
+def test_two_tools_are_called_by_their_names_alone() -> None:
+    sent = (delta({"tool_calls": [call("", "f")]}), delta({"tool_calls": [call("", "g")]}), DONE)
+    assert [part.name for part in parts(*sent) if isinstance(part, ToolUse)] == ["f", "g"]
+
+
+def test_a_name_that_is_said_again_is_no_call() -> None:
+    again = [delta({"tool_calls": [call(piece, "f", index=0)]}) for piece in ('{"city":', '"Par', 'is"}', "")]
+    (found,) = parts(*again, DONE)
+    assert isinstance(found, ToolUse)
+    assert found.arguments == PARIS
+
+
+def test_the_call_that_there_was_before_there_were_tools() -> None:
+    pieces = [
+        delta({"function_call": {"name": "f", "arguments": '{"city":'}}),
+        delta({"function_call": {"arguments": '"Paris"}'}}),
+    ]
+    found = answer(*pieces, delta({}, "function_call"), DONE)
+    (called,) = found.parts
+    assert isinstance(called, ToolUse)
+    assert (called.name, called.arguments, found.stop) == ("f", PARIS, Stop.TOOL_USE)
+
+
+def test_a_finish_reason_ends_nothing() -> None:
+    """Some servers say one in every chunk, or before the last words."""
+    stops = [delta({"content": word}, "stop") for word in ("a", "b")]
+    found = answer(*stops, tool(0, '{"x"', "i", "f"), delta({}, "tool_calls"), tool(0, ":1}"), DONE)
+    assert found.parts == (Text("ab"), ToolUse("i", "f", '{"x":1}'))
+    assert found.stop is Stop.TOOL_USE
+    assert answer(delta({"content": "a"}, "length"), delta({}, "stop"), DONE).stop is Stop.LENGTH
+
+
+ODD_USAGE = [
+    ({"prompt_tokens": 11.0, "completion_tokens": "7", "total_tokens": 18}, Usage(11, output=7)),
+    ({"prompt_tokens": 11, "completion_tokens": -1, "prompt_tokens_details": []}, Usage(11)),
+    ({"prompt_tokens": {}, "completion_tokens": 7, "completion_tokens_details": "none"}, Usage(output=7)),
+    ([11, 7], Usage()),
+    ("a lot", Usage()),
+]
+
+
+@pytest.mark.parametrize(("usage", "read_as"), ODD_USAGE)
+@pytest.mark.parametrize("index", [0, "0", 0.0, None])
+def test_odd_figures_cost_no_answer(usage: object, read_as: Usage, index: object) -> None:
+    choice = {"index": index, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}
+    whole = CODEC.read_answer(json.dumps({"id": 5, "created": 1.5, "choices": [choice], "usage": usage}).encode())
+    streamed = [{"index": index, "delta": {"content": "a"}}, {"index": index, "finish_reason": "stop"}]
+    found = answer(*(event({"choices": [choice], "usage": usage}) for choice in streamed), DONE)
+    for one in (whole, found):
+        assert (one.parts, one.stop, one.usage) == ((Text("a"),), Stop.END, read_as)
 
 
 def test_calls_without_ids_get_some_of_their_own() -> None:
@@ -207,7 +285,8 @@ def test_a_stream_ends_once() -> None:
 def test_a_complete_stream_without_done_is_ended_by_the_one_who_knows() -> None:
     reader = CODEC.reader()
     assert Ended() not in reader.feed(delta({"content": "a"}, "stop"))
-    assert reader.finish() == [Ended()]
+    assert reader.finish() == [PartEnded(0), Stopped(Stop.END), Ended()]
+    assert reader.finish() == []
 
 
 @pytest.mark.parametrize("newline", [b"\r\n", b"\r", b"\n"])

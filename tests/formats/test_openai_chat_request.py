@@ -84,10 +84,7 @@ def test_every_member_has_its_place() -> None:
     assert (asked.user, asked.metadata, asked.tier, asked.cache_key) == ("me", {"a": "b", "n": "1"}, "flex", "key")
     assert asked.parallel is False
     assert asked.bound == ()
-    assert {name: bytes(raw) for name, raw in asked.extra.items()} == {
-        "logit_bias": b'{"50256": -100}',
-        "store": b"true",
-    }
+    assert {name: bytes(raw) for name, raw in asked.extra.items()} == {"logit_bias": b'{"50256": -100}'}
 
 
 def test_null_is_not_said() -> None:
@@ -253,19 +250,34 @@ def test_structured_output() -> None:
 @pytest.mark.parametrize(
     ("members", "reason"),
     [
-        ({"n": 2}, "n"),
-        ({"logprobs": True}, "logprobs"),
-        ({"top_logprobs": 3}, "top_logprobs"),
-        ({"modalities": ["text", "audio"]}, "modalities"),
-        ({"audio": {"voice": "alloy", "format": "wav"}}, "audio"),
-        ({"functions": [{"name": "f"}]}, "functions"),
-        ({"web_search_options": {}}, "web_search_options"),
-        ({"tools": [{"type": "web_search"}]}, "a tool of type 'web_search'"),
-        ({"response_format": {"type": "grammar"}}, "a response_format of type 'grammar'"),
+        ({"n": 2}, "`n` over 1"),
+        ({"logprobs": True}, "`logprobs`"),
+        ({"top_logprobs": 3}, "`top_logprobs`"),
+        ({"modalities": ["text", "audio"]}, "`modalities` other than text"),
+        ({"audio": {"voice": "alloy", "format": "wav"}}, "`audio`"),
+        ({"functions": [{"name": "f"}], "function_call": "auto"}, "`functions`, the older form of `tools`"),
+        ({"function_call": {"name": "f"}}, "`function_call`, the older form of `tool_choice`"),
+        (
+            {"tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"}},
+            "a forced call of a tool that the provider runs",
+        ),
+        (
+            {"tools": [{"type": "web_search"}], "tool_choice": "required"},
+            "a forced call of a tool that the provider runs",
+        ),
+        ({"response_format": {"type": "grammar"}}, "`response_format` of the type 'grammar'"),
     ],
 )
 def test_what_only_chat_can_serve_binds_the_request(members: dict[str, Any], reason: str) -> None:
     assert read(**members).bound == (reason,)
+
+
+@pytest.mark.parametrize("choice", [None, "auto", "none", "required"])
+def test_a_tool_that_the_provider_runs_is_done_without_if_it_is_only_offered(choice: str | None) -> None:
+    function = {"type": "function", "function": {"name": "f"}}
+    asked = read(tools=[{"type": "web_search"}, function], tool_choice=choice, web_search_options={})
+    assert (asked.bound, [tool.name for tool in asked.tools]) == ((), ["f"])
+    assert set(asked.extra) == {"tools.web_search", "web_search_options"}
 
 
 @pytest.mark.parametrize(

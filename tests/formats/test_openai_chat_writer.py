@@ -143,14 +143,15 @@ def test_interleaved_calls_keep_their_indices() -> None:
         PartStarted(1, ToolUse("i", "f", "")),
         PartStarted(2, ToolUse("j", "g", "")),
         Added(1, '{"x":{"y":'),
-        Added(2, "2"),
+        Added(2, '{"z"'),
         Added(1, "1}}"),
+        Added(2, ":2}"),
         Stopped(Stop.TOOL_USE),
         Ended(),
     ]
     calls = final(written(events)).choices[0].message.tool_calls
     assert calls is not None
-    assert [(call.index, call.function.arguments) for call in calls] == [(0, '{"x":{"y":1}}'), (1, "2")]  # type: ignore[attr-defined]
+    assert [(call.index, call.function.arguments) for call in calls] == [(0, '{"x":{"y":1}}'), (1, '{"z":2}')]  # type: ignore[attr-defined]
 
 
 def test_a_call_without_arguments_has_the_text_of_an_empty_object() -> None:
@@ -191,7 +192,7 @@ def test_after_the_end_nothing_follows() -> None:
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9)
 CALLS = st.builds(
-    ToolUse, st.text("abc0_", min_size=1, max_size=5), st.just("f"), st.sampled_from(["{}", '{"a":1}', '{"a'])
+    ToolUse, st.text("abc0_", min_size=1, max_size=5), st.just("f"), st.sampled_from(["{}", '{"a":1}', '{"a":"{"}'])
 )
 
 

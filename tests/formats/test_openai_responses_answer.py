@@ -213,12 +213,18 @@ def test_the_sdk_reads_what_is_written() -> None:
     ],
 )
 def test_how_an_end_is_told(stop: Stop, reason: str | None) -> None:
-    found = parsed(answer(Text("a"), ToolUse("c", "f", '{"a'), stop=stop))
+    cut = stop in {Stop.LENGTH, Stop.CONTEXT}
+    found = parsed(answer(Text("a"), ToolUse("c", "f", '{"a' if cut else "{}"), stop=stop))
     assert found.status == ("incomplete" if reason else "completed")
     assert (found.incomplete_details.reason if found.incomplete_details else None) == reason
     assert reason is None or reason in get_args(get_args(IncompleteDetails.model_fields["reason"].annotation)[0])
-    cut = stop in {Stop.LENGTH, Stop.CONTEXT}
     assert [getattr(item, "status", "") for item in found.output] == ["completed", "incomplete" if cut else "completed"]
+
+
+@pytest.mark.parametrize("cited", [b"5", b"[5]", b"null", b'[{"type":["x"]}]', b'{"type":7}', b"[" * 999 + b"]" * 999])
+def test_citations_of_any_form_are_left_out(cited: bytes) -> None:
+    body = CODEC.write_answer(answer(Text("a", citations=msgspec.Raw(cited))), ASKED)
+    assert json.loads(body)["output"][0]["content"][0]["annotations"] == []
 
 
 def test_a_refusal_of_the_model_is_a_complete_answer() -> None:

@@ -214,18 +214,16 @@ def test_what_cannot_be_served_is_said_at_once() -> None:
         tools=(TOOL,),
         tool_choice=ToolChoice(Choice.REQUIRED),
         stop=("x",),
-        bound=("`n` is 2",),
     )
     found = reasons(request, images=False, documents=False, tools=False, forced_tool=False, prefill=False)
     assert found == (
-        "`n` is 2",
         "the model takes no images",
         "the model takes no documents",
-        "a part of type Image in an assistant turn",
+        "an image or a document in an assistant's turn",
         "the model takes no tools",
-        "the model refuses a forced tool",
-        "stop sequences",
-        "the model does not continue an assistant turn",
+        "the model takes no forced tool call",
+        "stop sequences: Responses takes none",
+        "the model does not continue an assistant's turn",
     )
 
 

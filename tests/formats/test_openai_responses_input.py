@@ -185,7 +185,7 @@ def test_a_stored_file_is_of_its_provider() -> None:
     turn = Message(USER, (Image(Source(file="file-1")), Document(Source(file="file-2"))))
     body = body_of(asked(turn, format="openai-chat"))
     assert [part["file_id"] for part in body["input"][0]["content"]] == ["file-1", "file-2"]
-    assert reasons(asked(turn)) == ("a file that is stored at another provider",)
+    assert reasons(asked(turn)) == ("the id of a file at another provider",)
 
 
 def test_cache_marks_are_written_for_models_that_take_breakpoints() -> None:

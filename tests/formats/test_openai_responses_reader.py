@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hydrallm.faults import answers, streams
 from hydrallm.faults.answers import Question, Shape
 from hydrallm.formats.assembly import assemble
-from hydrallm.formats.canonical import Text, Thinking, ToolUse
+from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
 from hydrallm.formats.canonical_answer import (
     Added,
     Answer,
@@ -253,9 +253,10 @@ def test_a_stream_that_does_not_say_that_it_begins() -> None:
         event("response.output_item.added", output_index=7, item={"type": 5}),
         event("response.output_item.done", output_index=7, item={"type": "web_search_call"}),
         event("response.content_part.done", output_index=7, content_index=7),
-        event("response.function_call_arguments.delta", output_index=7, delta="x"),
+        event("response.function_call_arguments.delta", output_index=7, delta=""),
         event("response.output_text.annotation.added", output_index=0, content_index=0, annotation=None),
-        event("response.output_text.delta", output_index=0, delta=5),
+        event("response.output_text.delta", output_index=0, delta=None),
+        event("response.in_progress", response=5),
         b"\n",
         b"event: response.created\n\n",
     ],
@@ -323,6 +324,69 @@ VALUES = st.recursive(
 )
 def test_no_json_is_too_odd(value: object, kind: str, member: str) -> None:
     sent = event(f"response.{kind}", **{member: value})
-    heard = read(created(), words("a"), sent, words("b"), completed())
+    try:
+        heard = read(created(), words("a"), sent, words("b"), completed())
+    except UntranslatableError:
+        assert kind != "created"
+        return
     assert isinstance(heard[-1], Ended)
     assert sum(isinstance(said, Ended) for said in heard) == 1
+
+
+@pytest.mark.parametrize(
+    ("usage", "figures"),
+    [
+        ({"input_tokens": 5.5, "output_tokens": 1}, Usage(5, output=1)),
+        ({"input_tokens": "5"}, Usage(5)),
+        ({"input_tokens": 5, "input_tokens_details": 7, "output_tokens": -1}, Usage(5)),
+        ("5", Usage()),
+        ([], Usage()),
+        (None, Usage()),
+    ],
+)
+def test_no_answer_hangs_on_its_figures(usage: object, figures: Usage) -> None:
+    cut = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+    members = {"usage": usage, "id": 7, "service_tier": 7}
+    assert assemble(read(created(), words("a"), completed(**members))).stop is Stop.END
+    heard = read(created(), words("a"), completed(**cut, **members))
+    assert heard[-1] == Ended()
+    assert (assemble(heard).stop, assemble(heard).usage) == (Stop.LENGTH, figures)
+    whole = {"model": "m", "output": [message("a")], **cut, **members}
+    assert CODEC.read_answer(json.dumps(whole).encode()).usage == figures
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        completed().replace(b'"output": []', b'"output": {}'),
+        done(0, {"type": "function_call", "name": "f", "arguments": 5}),
+        added(0, {"type": "message", "content": 5}),
+    ],
+)
+def test_an_item_that_cannot_be_read_is_a_fault(odd: bytes) -> None:
+    with pytest.raises(UntranslatableError):
+        read(created(), odd)
+
+
+def test_words_after_the_end_of_a_text_are_another_one() -> None:
+    ended = event("response.content_part.done", output_index=0, content_index=0)
+    assert parts(words("a"), ended, words("b"), done(0, message("a")), completed()) == (Text("a"), Text("b"))
+    assert parts(words("a"), done(0, message("a")), words("b"), completed(message("a"))) == (Text("a"), Text("b"))
+
+
+def test_thoughts_after_the_end_of_a_thought_are_another_one() -> None:
+    delta = event("response.reasoning_text.delta", output_index=0, content_index=0, delta="hm")
+    item = {"type": "reasoning", "id": "rs_1", "summary": []}
+    thought = Thinking("hm", maker="openai", id="rs_1")
+    assert parts(added(0, item), delta, done(0, item), delta, completed()) == (thought, thought)
+
+
+def test_arguments_after_the_end_of_a_call_are_a_fault() -> None:
+    assert read(created(), added(0, call("")), arguments("{}"), done(0, call("{}")), arguments(""))
+    with pytest.raises(UntranslatableError, match="the call is done"):
+        read(created(), added(0, call("")), arguments("{}"), done(0, call("{}")), arguments("{}"))
+
+
+def test_arguments_that_no_call_claims_are_a_fault() -> None:
+    with pytest.raises(UntranslatableError, match="no call that they are of"):
+        read(created(), words("a"), arguments("{}", 1), completed())

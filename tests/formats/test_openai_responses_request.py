@@ -125,20 +125,22 @@ def test_tool_choice(choice: object, expected: ToolChoice) -> None:
         ({"background": True}, "background"),
         ({"top_logprobs": 2}, "top_logprobs"),
         ({"include": ["message.output_text.logprobs"]}, "logprobs"),
-        ({"tools": [{"type": "web_search"}]}, "web_search"),
-        ({"tools": [{"type": "mcp", "server_label": "a", "server_url": "https://a"}]}, "mcp"),
-        ({"tool_choice": {"type": "file_search"}}, "tool_choice"),
-        ({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "web_search"}]}}, "tool_choice"),
+        ({"tools": [{"type": "local_shell"}]}, "the tool 'local_shell', which only OpenAI defines"),
+        ({"tool_choice": {"type": "file_search"}}, "a forced call of a tool that OpenAI runs"),
+        ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, "a forced call of a tool that OpenAI runs"),
+        (
+            {
+                "tools": [{"type": "web_search"}, {"type": "function", "name": "f", "parameters": {}}],
+                "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]},
+            },
+            "a forced call of a tool that OpenAI runs",
+        ),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "item_reference"),
         ({"input": [{"id": "msg_1"}]}, "item_reference"),
         ({"input": [{"type": "compaction_trigger"}]}, "compaction_trigger"),
         (
             {"input": [{"type": "local_shell_call_output", "id": "a", "output": "b"}]},
             "local_shell_call_output",
-        ),
-        (
-            {"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "", "namespace": "n"}]},
-            "namespace",
         ),
     ],
 )

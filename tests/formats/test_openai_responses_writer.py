@@ -282,6 +282,25 @@ def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
     assert said(written(events))[-1]["response"]["output"][0]["content"][0]["text"] == "a?"
 
 
+def test_nothing_is_added_to_a_part_after_its_end() -> None:
+    late: list[Event] = [
+        Added(0, "lost"),
+        Signed(0, "s"),
+        Cited(0, msgspec.Raw(json.dumps(NOTE).encode())),
+        PartEnded(0),
+    ]
+    settled: list[Event] = [PartStarted(1, Text("b")), *late, PartEnded(1)]
+    output = accumulated([*TEXT, *settled, *END]).to_dict()["output"]
+    assert [item["content"][0]["text"] for item in output] == ["Hello", "b"]  # type: ignore[attr-defined]
+
+
+def test_the_part_that_was_cut_is_the_last_that_has_begun_of_those_that_go_on() -> None:
+    parts: list[Event] = [PartStarted(0, Text("a")), PartStarted(1, Text("b")), PartEnded(1), PartStarted(2, Text("c"))]
+    events: list[Event] = [START, *parts, PartEnded(0), PartEnded(2), Stopped(Stop.LENGTH), Ended()]
+    output = said(written(events))[-1]["response"]["output"]
+    assert [item["status"] for item in output] == ["completed", "completed", "incomplete"]
+
+
 # ---- any course of events
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=4)
@@ -298,18 +317,25 @@ def courses(draw: st.DrawFn, most: int = 3) -> list[Event]:
     events: list[Event] = [START]
     open_: list[int] = []
     parts: list[Text | Thinking | ToolUse] = []
+    arguments: dict[int, list[str]] = {}  # of functions: what is left of an object
     for step in draw(st.lists(st.sampled_from(["begin", "add", "add", "end", "use"]), max_size=12)):
         if step == "begin" and len(open_) < most:
             parts.append(draw(PARTS))
             open_.append(len(parts) - 1)
             events.append(PartStarted(open_[-1], parts[-1]))
+            if isinstance(parts[-1], ToolUse) and not parts[-1].custom:
+                arguments[open_[-1]] = ['{"a', '":"\u00e9', '"}']
         elif step == "add" and open_:
-            events.append(Added(draw(st.sampled_from(open_)), draw(WORDS)))
+            index = draw(st.sampled_from(open_))
+            if index not in arguments or arguments[index]:
+                events.append(Added(index, arguments[index].pop(0) if index in arguments else draw(WORDS)))
         elif step == "end" and open_:
-            events.append(PartEnded(open_.pop(draw(st.integers(0, len(open_) - 1)))))
+            index = open_.pop(draw(st.integers(0, len(open_) - 1)))
+            events += [*(Added(index, text) for text in arguments.get(index, ())), PartEnded(index)]
         elif step == "use":
             events.append(Used(Usage(input=draw(st.integers(0, 9)), output=3)))
-    events += [PartEnded(index) for index in open_]
+    for index in open_:
+        events += [*(Added(index, text) for text in arguments.get(index, ())), PartEnded(index)]
     refuses = any(isinstance(part, Text) and part.refusal for part in parts)
     calls = any(isinstance(part, ToolUse) for part in parts)
     stop = Stop.TOOL_USE if calls else Stop.REFUSAL if refuses else Stop.END

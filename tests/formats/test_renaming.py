@@ -7,6 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hydrallm.formats.namespaces import joined, split
 from hydrallm.formats.renaming import Renaming
 
 ALLOWED = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -22,7 +23,17 @@ def test_something_is_left_of_a_name() -> None:
     assert Renaming("a-zA-Z0-9_-", 64).of("mcp.files/read").startswith("mcp_files_read_")
 
 
-@given(st.lists(st.text(max_size=80), max_size=5))
+def test_a_name_in_a_namespace_is_both_as_long_as_nobody_else_has_that() -> None:
+    renaming = Renaming("a-zA-Z0-9_-", 64)
+    assert renaming.of(joined("mcp__files", "read")) == "mcp__files__read"
+    assert renaming.of("mcp__files__read") != "mcp__files__read"
+    assert renaming.of(joined("mcp__files", "read")) == "mcp__files__read"
+    assert split(renaming.changed["mcp__files__read"]) == ("mcp__files", "read")
+    long = renaming.of(joined("n" * 40, "f" * 40))
+    assert (len(long), renaming.changed[long]) == (64, joined("n" * 40, "f" * 40))
+
+
+@given(st.lists(st.text(max_size=80) | st.sampled_from(["a__b", "a\x1fb"]), max_size=5))
 def test_names_become_allowed_and_stay_apart(names: list[str]) -> None:
     renaming = Renaming("a-zA-Z0-9_-", 64)
     changed = [renaming.of(name) for name in names]

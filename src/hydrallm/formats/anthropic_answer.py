@@ -17,9 +17,10 @@ import msgspec
 from hydrallm.formats import foreign_thought
 from hydrallm.formats.anthropic_blocks import EMPTY, ID_CHARACTERS, LONGEST_ID, MAKER
 from hydrallm.formats.arguments import as_object
+from hydrallm.formats.calls import check_calls
 from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
-from hydrallm.formats.canonical_answer import Answer, Stop, Usage
-from hydrallm.formats.json_value import is_utf8
+from hydrallm.formats.canonical_answer import Answer, Stop, Usage, stop_with
+from hydrallm.formats.figures import figure, figures_of, word
 from hydrallm.formats.strict_json import read_tolerantly
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ STOPS: Mapping[str, Stop] = {
 STOP_REASONS: Mapping[Stop, str] = {stop: reason for reason, stop in STOPS.items()}
 
 TIERS = frozenset({"standard", "priority", "batch"})
+_SAYING = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
 _CITATIONS = frozenset(
     {
         "char_location",
@@ -55,44 +57,17 @@ _CITATIONS = frozenset(
 # ---- what is read
 
 
-class _Details(msgspec.Struct, frozen=True, gc=False):
-    thinking_tokens: int | None = None
-
-
-class WireUsage(msgspec.Struct, frozen=True, gc=False):
-    """The member ``usage``."""
-
-    input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    output_tokens: int | None = None
-    output_tokens_details: _Details | None = None
-    service_tier: str | None = None
-
-    @property
-    def read(self) -> Usage:
-        """What it says."""
-        details = self.output_tokens_details
-        return Usage(
-            input=self.input_tokens,
-            cache_read=self.cache_read_input_tokens,
-            cache_write=self.cache_creation_input_tokens,
-            output=self.output_tokens,
-            reasoning=details.thinking_tokens if details else None,
-        )
-
-
 class WireBlock(msgspec.Struct, frozen=True):
     """A block of an answer; what it has depends on its type."""
 
     type: str = ""
-    text: str = ""
+    text: str | None = None
     citations: msgspec.Raw = msgspec.Raw()
-    thinking: str = ""
-    signature: str = ""
-    data: str = ""
-    id: str = ""
-    name: str = ""
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: object = None
+    name: str | None = None
     input: msgspec.Raw = msgspec.Raw()
 
     @property
@@ -103,15 +78,20 @@ class WireBlock(msgspec.Struct, frozen=True):
 
 class _Message(msgspec.Struct, frozen=True):
     content: list[msgspec.Raw]
-    id: str = ""
-    model: str = ""
+    id: object = None
+    model: object = None
     stop_reason: str | None = None
-    stop_sequence: str | None = None
-    usage: WireUsage | None = None
+    stop_sequence: object = None
+    usage: msgspec.Raw = msgspec.Raw()
+
+
+class _Type(msgspec.Struct, frozen=True, gc=False):
+    type: object = None
 
 
 _MESSAGE = msgspec.json.Decoder(_Message)
 _BLOCK = msgspec.json.Decoder(WireBlock)
+_TYPE = msgspec.json.Decoder(_Type)
 _CITATION_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -128,44 +108,78 @@ def read_answer(body: bytes) -> Answer:
     Raises:
         UntranslatableError: it is not an answer of Messages.
     """
-    if not is_utf8(body):
-        raise UntranslatableError(f"this is not {_WHAT}: the body is not valid UTF-8")
     return read_tolerantly(body, _read, _WHAT)
 
 
 def _read(data: bytes) -> Answer:
     message = _MESSAGE.decode(data)
-    usage = message.usage or WireUsage()
-    parts = (part_of(_block(raw)) for raw in message.content)
+    figures = figures_of(message.usage)
+    found = (part_of(block_of(raw, f"content[{index}]")) for index, raw in enumerate(message.content))
+    parts = tuple(part for part in found if part is not None)
+    stop = STOPS.get(message.stop_reason or "", Stop.END)
     return Answer(
-        id=message.id,
-        model=message.model,
-        parts=tuple(part for part in parts if part is not None),
-        stop=STOPS.get(message.stop_reason or "", Stop.END),
-        stop_sequence=message.stop_sequence,
-        usage=usage.read,
-        tier=usage.service_tier or "",
+        id=word(message.id),
+        model=word(message.model),
+        parts=parts,
+        stop=stop_with(stop, calls=any(isinstance(part, ToolUse) for part in parts)),
+        stop_sequence=word(message.stop_sequence) or None,
+        usage=usage_of(figures),
+        tier=tier_of(figures),
     )
 
 
-def _block(raw: msgspec.Raw) -> WireBlock:
+def usage_of(figures: dict[str, object]) -> Usage:
+    """Return the tokens that the member ``usage`` tells."""
+    return Usage(
+        input=figure(figures, "input_tokens"),
+        cache_read=figure(figures, "cache_read_input_tokens"),
+        cache_write=figure(figures, "cache_creation_input_tokens"),
+        output=figure(figures, "output_tokens"),
+        reasoning=figure(figures, "output_tokens_details", "thinking_tokens"),
+    )
+
+
+def tier_of(figures: dict[str, object]) -> str:
+    """Return the service tier that the member ``usage`` tells."""
+    return word(figures.get("service_tier"))
+
+
+def block_of(raw: msgspec.Raw, where: str) -> WireBlock:
+    """Return a block of an answer; an empty one, if it is a hosted tool's, whose members mean something else.
+
+    Args:
+        raw: its JSON.
+        where: it stands, for the error.
+
+    Raises:
+        UntranslatableError: it is of a type that is known here, and cannot be read.
+    """
     try:
         return _BLOCK.decode(raw)
-    except msgspec.ValidationError:
-        return WireBlock()  # a hosted tool's; its members mean something else
+    except (ValueError, RecursionError) as error:
+        if _type_of(raw) in _SAYING:
+            raise UntranslatableError(f"{where}: {error}") from None
+        return WireBlock()
+
+
+def _type_of(raw: msgspec.Raw) -> str:
+    try:
+        return word(_TYPE.decode(raw).type)
+    except (ValueError, RecursionError):
+        return ""
 
 
 def part_of(block: WireBlock) -> Text | Thinking | ToolUse | None:
     """Return the part that a block of an answer is; None if it is none of the canonical form."""
     match block.type:
         case "text":
-            return Text(block.text, citations=None if bytes(block.citations) in EMPTY else block.citations)
+            return Text(block.text or "", citations=None if bytes(block.citations) in EMPTY else block.citations)
         case "thinking":
-            return Thinking(block.thinking, block.signature, maker=MAKER)
+            return Thinking(block.thinking or "", block.signature or "", maker=MAKER)
         case "redacted_thinking":
-            return Thinking(redacted=block.data, maker=MAKER)
+            return Thinking(redacted=block.data or "", maker=MAKER)
         case "tool_use":
-            return ToolUse(block.id, block.name, block.arguments)
+            return ToolUse(word(block.id), block.name or "", block.arguments)
         case _:
             return None
 
@@ -175,6 +189,7 @@ def part_of(block: WireBlock) -> Text | Thinking | ToolUse | None:
 
 def write_answer(answer: Answer, asked: Asked) -> bytes:
     """Return ``answer`` as a body of Messages."""
+    check_calls(answer, asked.custom)
     content = [write_part(part, asked, index) for index, part in enumerate(answer.parts)]
     usage: dict[str, Any] = write_usage(answer.usage)
     if answer.tier in TIERS:

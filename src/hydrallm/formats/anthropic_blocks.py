@@ -1,7 +1,8 @@
 """The content blocks of Anthropic's Messages, read.
 
-PURE. Blocks are told apart by their ``type``, and read by a table of types. One that is not in it (a hosted tool's
-call, a container's file) is Anthropic's alone, so it ties a request to it.
+PURE. Blocks are told apart by their ``type``, and read by a table of types. One that is not in it (a container's file)
+is Anthropic's alone, so it ties a request to it. Not so what a tool has done that Anthropic runs: the answer that came
+of it says enough, and others do without.
 
 Thoughts of another maker that a client was shown by us come back with a signature that says so; see
 :mod:`hydrallm.formats.foreign_thought`.
@@ -11,11 +12,12 @@ Source: https://docs.anthropic.com/en/api/messages, and the types of the officia
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
-from hydrallm.formats import foreign_thought
+from hydrallm.formats import foreign_thought, reasons
 from hydrallm.formats.canonical import (
     Cache,
     Document,
@@ -46,8 +48,8 @@ ABSENT = msgspec.Raw()
 EMPTY = (b"", b"null", b"[]", b"{}")
 """Raw values that say nothing."""
 
-QUOTED = 60
-"""Characters of a client's word that are quoted."""
+_HOSTED = re.compile(r"server_tool_use|mcp_tool_use|mcp_tool_result|tool_reference|\w+_tool_result")
+"""The types of blocks of tools that Anthropic runs."""
 
 
 class Notes:
@@ -214,7 +216,10 @@ def read_texts(content: str | list[msgspec.Raw], where: str, notes: Notes) -> tu
 def _part(raw: msgspec.Raw, where: str, notes: Notes) -> Part | None:
     kind = decoded(_KIND, raw, where).type
     if (read := _PARTS.get(kind)) is None:
-        notes.bind(f"a block of type {kind[:QUOTED]!r}")
+        if _HOSTED.fullmatch(kind):
+            notes.extra[f"messages.{kind}"] = msgspec.Raw(bytes(raw))
+        else:
+            notes.bind(reasons.content(kind))
         return None
     return read(raw, where, notes)
 
@@ -279,7 +284,7 @@ def _source(source: _Source, where: str, notes: Notes) -> Source | None:
         case "base64" | "url" | "file":
             raise UntranslatableError(f"{where}.source: it says {source.type!r} and has none")
         case _:
-            notes.bind(f"a source of type {source.type[:QUOTED]!r}")
+            notes.bind(reasons.content(source.type))
             return None
 
 

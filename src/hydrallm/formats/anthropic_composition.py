@@ -6,9 +6,9 @@ each other (thinking restricts sampling). What may be sent is decided for each m
 nothing that is left out is left out silently.
 
 The turns of a conversation need not alternate here, but the results of a turn's calls must all be in the next one, in
-front. So turns of one role are joined. Instructions in the middle become words of the user's, where they stand: only
-the newest models take a turn of the system's, and only after the user's and before the model's
-(https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages).
+front. So turns of one role are joined. Instructions in the middle become words of the user's, where they stand, with
+tags around them that say whose they are: only the newest models take a turn of the system's, and only after the user's
+and before the model's (https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages).
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hydrallm.formats import reasons
 from hydrallm.formats.anthropic_content import NATIVE, Block, Carrier, Content, Marks, count_marks, mark
 from hydrallm.formats.anthropic_thinking import Circumstances, Plan, plan
-from hydrallm.formats.canonical import Choice, Composed, Role, ToolResult, ToolUse, UnservedError
+from hydrallm.formats.canonical import Choice, Composed, Role, Text, ToolResult, ToolUse, UnservedError
 from hydrallm.formats.custom_tools import as_functions
+from hydrallm.formats.defaults import asks
+from hydrallm.formats.instructions import instruction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hydrallm.formats.canonical import Request, Target, Tool
+    from hydrallm.formats.canonical import Message, Request, Target, Tool
 
 VERSION = "2023-06-01"
 """Of the API, where the endpoint's settings do not say."""
@@ -57,6 +60,8 @@ def compose(request: Request, target: Target, carrier: Carrier, rest: dict[str, 
     Raises:
         UnservedError: it cannot be said, or the model cannot do it; with all reasons.
     """
+    if request.bound:
+        raise UnservedError(request.bound)
     composition = _Composition(request, target, carrier)
     body = {**rest, **composition.body()}
     return composition.composed(body)
@@ -64,6 +69,8 @@ def compose(request: Request, target: Target, carrier: Carrier, rest: dict[str, 
 
 def compose_count(request: Request, target: Target, carrier: Carrier) -> Composed:
     """Return the body that asks how many tokens ``request`` has; see :func:`compose`."""
+    if request.bound:
+        raise UnservedError(request.bound)
     composition = _Composition(request, target, carrier)
     body = {"model": target.model, **composition.body()}
     return composition.composed({name: value for name, value in body.items() if name in _COUNTED})
@@ -104,7 +111,7 @@ class _Composition:
         if not turns and system:  # instructions alone are a question
             turns, system = [{"role": "user", "content": system}], []
         if not (turns or self._reasons):
-            self._reasons["a conversation without a word in it"] = None
+            self._reasons[reasons.NO_WORDS] = None
         thinking = self._thinking(turns, choice)
         body: dict[str, Any] = {"max_tokens": thinking.max_tokens, "messages": [_short(turn) for turn in turns]}
         if system:
@@ -131,17 +138,17 @@ class _Composition:
         kinds = {type(part).__name__ for part in (*parts, *inner)}
         schema, choice = request.output and request.output.schema, request.tool_choice
         for able, asked, reason in (
-            (facts.images, "Image" in kinds, "an image"),
-            (facts.documents, "Document" in kinds, "a document"),
-            (facts.tools, "ToolUse" in kinds, "a tool call"),
-            (facts.tools, request.tools, "tools"),
-            (facts.json_output, schema is not None, "a schema for the answer"),
-            (facts.forced_tool, choice and choice.forces, "a forced tool call"),
+            (facts.images, "Image" in kinds, reasons.IMAGES),
+            (facts.documents, "Document" in kinds, reasons.DOCUMENTS),
+            (facts.tools, request.tools or "ToolUse" in kinds, reasons.TOOLS),
+            (facts.json_output, schema is not None, reasons.SCHEMA),
+            (facts.forced_tool, choice and choice.forces, reasons.FORCED_CALL),
+            (bool(request.tools), choice and choice.forces, reasons.NO_TOOLS),
         ):
             if asked and not able:
                 self._reasons[reason] = None
         for name in _UNKNOWN:
-            if getattr(request, name):
+            if asks(request, name):
                 self._dropped[name] = None
         if any(message.name for message in request.messages):
             self._dropped["name"] = None
@@ -150,12 +157,13 @@ class _Composition:
 
     def _turns(self) -> list[Block]:
         instructed = self._facts.system_turns and self._carrier.system_turns
-        said = []
-        for message in self._request.messages:
-            role = Role.USER if message.role is Role.SYSTEM and not instructed else message.role
-            if blocks := self._content.blocks(message.parts, role):
-                said.append({"role": role.value, "content": blocks})
-        turns = _joined(_placed(_joined(said)))
+        content = self._content
+        said: list[Block] = [
+            {"role": message.role.value, "content": blocks}
+            for message in self._request.messages
+            if (blocks := _plain_blocks(message) or content.blocks(message.parts, message.role))
+        ]
+        turns = _joined(_placed(_joined(said), taken=instructed))
         for turn in turns:
             if turn["role"] == "user":
                 turn["content"].sort(key=lambda block: block["type"] != "tool_result")
@@ -168,7 +176,7 @@ class _Composition:
     def _prefill(self, content: list[Block]) -> None:
         """Make the last turn, which the model is to continue, one that it can."""
         if not self._facts.prefill:
-            self._reasons["an assistant turn to be continued"] = None
+            self._reasons[reasons.CONTINUED_TURN] = None
         if content[-1]["type"] == "text":  # the API refuses white space at its end
             content[-1] = {**content[-1], "text": content[-1]["text"].rstrip()}
 
@@ -247,7 +255,7 @@ class _Composition:
         for name, value in asked.items():
             if name not in refused:
                 body[name] = min(max(value, 0), 1) if name != "top_k" else value
-            elif value != 1 or name == "top_k":  # 1 is the default of the others
+            elif asks(request, name):
                 self._dropped[name] = None
 
     def _configure(self, body: dict[str, Any], thinking: Plan) -> None:
@@ -271,7 +279,7 @@ class _Composition:
             body["metadata"] = {"user_id": request.user}
         if request.tier in self._carrier.tiers:
             body["service_tier"] = request.tier
-        elif request.tier not in {"", "auto"}:
+        elif asks(request, "tier"):
             self._dropped["tier"] = None
         if request.cache and self._facts.cache and self._carrier.prompt_mark:
             body["cache_control"] = mark(request.cache)
@@ -310,23 +318,40 @@ def _joined(turns: list[Block]) -> list[Block]:
     return joined
 
 
-def _placed(turns: list[Block]) -> list[Block]:
-    """Return ``turns`` with the system's as the user's where the API refuses them."""
-    roles = ["", *(turn["role"] for turn in turns), "assistant"]
-    legal = ("user", "system", "assistant")
+def _placed(turns: list[Block], *, taken: bool) -> list[Block]:
+    """Return ``turns`` with the system's as the user's where they are not taken, or not there."""
+    roles = ["", *[turn["role"] for turn in turns], "assistant"]
+    if "system" not in roles:
+        return turns
+    legal = ("user", "system", "assistant") if taken else ()
     return [
-        {**turn, "role": "user"} if around[1] == "system" and around != legal else turn
+        {"role": "user", "content": [_instruction(block) for block in turn["content"]]}
+        if around[1] == "system" and around != legal
+        else turn
         for turn, around in zip(turns, zip(roles, roles[1:], roles[2:], strict=False), strict=False)
     ]
 
 
+def _instruction(block: Block) -> Block:
+    """Return a block of the system's as the user says it."""
+    return {**block, "text": instruction(block["text"])} if "text" in block else block
+
+
+def _plain_blocks(message: Message) -> list[Block]:
+    """Return the block of a message that is a text with nothing beside it: most are, in long conversations too."""
+    part = message.parts[0] if len(message.parts) == 1 else None
+    if not isinstance(part, Text) or part.citations is not None or part.cache is not None or not part.text.strip():
+        return []
+    return [{"type": "text", "text": part.text}]
+
+
 def _short(turn: Block) -> Block:
-    return {**turn, "content": _plain(turn["content"])}
+    return {"role": turn["role"], "content": _plain(turn["content"])}
 
 
 def _plain(blocks: list[Block]) -> str | list[Block]:
     """Return ``blocks``, or the text that they are if they are no more than that."""
-    if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
+    if len(blocks) == 1 and len(blocks[0]) == 2 and "text" in blocks[0]:  # the other one is its type
         text: str = blocks[0]["text"]
         return text
     return blocks

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 import msgspec
 
+from hydrallm.formats import reasons
 from hydrallm.formats.anthropic_blocks import ID_CHARACTERS, LONGEST_ID, MAKER
 from hydrallm.formats.arguments import as_object
 from hydrallm.formats.canonical import (
@@ -122,7 +123,7 @@ class Content:
         self.names = Renaming(ID_CHARACTERS, 64)
         self.ids = Renaming(ID_CHARACTERS, LONGEST_ID)
         self.dropped: dict[str, None] = {}
-        self.reasons: dict[str, None] = dict.fromkeys(request.bound)
+        self.reasons: dict[str, None] = {}
         self._carrier = carrier
         self._marks = marks
         self._native = request.format in NATIVE
@@ -179,7 +180,7 @@ class Content:
 
     def _image(self, part: Image, role: Role) -> Block | None:
         if role is Role.ASSISTANT:
-            self._refuse("an image in an assistant turn")
+            self._refuse(reasons.ASSISTANT_IMAGE)
             return None
         if part.detail not in {"", "auto"}:
             self.dropped["detail"] = None
@@ -188,13 +189,13 @@ class Content:
             return self._elsewhere("image", source)
         kind = source.media_type.lower().replace("image/jpg", "image/jpeg") or image_type(source.data)
         if kind not in _IMAGE_TYPES:
-            self._refuse(f"an image of the type {kind}")
+            self._refuse(reasons.image_type(kind))
             return None
         return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": source.data}}
 
     def _document(self, part: Document, role: Role) -> Block | None:
         if role is Role.ASSISTANT and self._strict_turns:
-            self._refuse("a document in an assistant turn")
+            self._refuse(reasons.ASSISTANT_IMAGE)
             return None
         block = self._contents(part)
         if block is None:
@@ -215,7 +216,7 @@ class Content:
         if source is not None and source.media_type not in {"", _PDF} and not source.data.startswith(_PDF_START):
             text = _text_of(source)
             if not text:
-                self._refuse(f"a document of the type {source.media_type}")
+                self._refuse(reasons.document_type(source.media_type))
                 return None
         elif source is not None:
             return {"type": "document", "source": {"type": "base64", "media_type": _PDF, "data": source.data}}
@@ -227,11 +228,11 @@ class Content:
         if source.url and self._carrier.urls:
             return {"type": kind, "source": {"type": "url", "url": source.url}}
         if source.url:
-            self._refuse(f"the URL of {'an image' if kind == 'image' else 'a document'}")
+            self._refuse(reasons.IMAGE_URL if kind == "image" else reasons.DOCUMENT_URL)
             return None
         if self._files:
             return {"type": kind, "source": {"type": "file", "file_id": source.file}}
-        self._refuse("the id of a file at another provider")
+        self._refuse(reasons.FILE)
         return None
 
     def _result(self, part: ToolResult) -> Block:

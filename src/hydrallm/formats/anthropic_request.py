@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from hydrallm.formats import reasons
 from hydrallm.formats.anthropic_blocks import (
     ABSENT,
     EMPTY,
-    QUOTED,
     CacheControl,
     Notes,
     decoded,
@@ -53,7 +53,16 @@ NAMES = {
 """What Messages calls what is dropped, where it differs."""
 
 _RUN_BY_THE_CLIENT = ("bash_", "text_editor_", "computer_", "memory_")
-"""The tools of Anthropic's own that a client runs, by their types. The others Anthropic runs; no other host does."""
+"""The tools of Anthropic's own that a client runs, by their types. The others Anthropic runs, and no other host does;
+a client that only offers them gets its answer without."""
+
+_ORDINARY: Mapping[str, frozenset[bytes]] = {
+    "context_management": frozenset({b'{"edits":[]}', b'{"edits": []}'}),
+    "mcp_servers": frozenset({b"[]"}),
+    "speed": frozenset({b'"standard"'}),
+    "betas": frozenset({b"[]"}),
+}
+"""What needs no saying."""
 
 _WHAT = "a Messages request"
 
@@ -81,6 +90,10 @@ class _ToolKind(msgspec.Struct, frozen=True, gc=False):
 class _Native(msgspec.Struct, frozen=True):
     name: str
     cache_control: CacheControl | None = None
+
+
+class _Hosted(msgspec.Struct, frozen=True, gc=False):
+    name: str = ""
 
 
 class _ToolChoice(msgspec.Struct, frozen=True, gc=False):
@@ -128,7 +141,6 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True):
     service_tier: str | None = None
     cache_control: CacheControl | None = None
     container: msgspec.Raw = ABSENT
-    mcp_servers: msgspec.Raw = ABSENT
     anthropic_version: str | None = None
     anthropic_beta: list[str] | None = None
 
@@ -139,6 +151,7 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TOOL = msgspec.json.Decoder(_Tool)
 _TOOL_KIND = msgspec.json.Decoder(_ToolKind)
 _NATIVE = msgspec.json.Decoder(_Native)
+_HOSTED = msgspec.json.Decoder(_Hosted)
 
 _BODY_MEMBERS = frozenset(_Body.__struct_fields__)
 _TOOL_MEMBERS = frozenset(_Tool.__struct_fields__) | {"type"}
@@ -186,6 +199,12 @@ def _checked(data: bytes) -> bytes:
     return data
 
 
+def _asks(name: str, raw: msgspec.Raw) -> bool:
+    """Return whether a member that nobody here knows asks for anything."""
+    said = bytes(raw)
+    return said != b"null" and said not in _ORDINARY.get(name, ())
+
+
 class _Reading:
     """A request on its way."""
 
@@ -193,17 +212,16 @@ class _Reading:
         self._body = body
         self._members = members
         self._format = format_
-        extra = {name: raw for name, raw in members.items() if name not in _BODY_MEMBERS and bytes(raw) != b"null"}
-        self._notes = Notes(extra)
+        others = {name: raw for name, raw in members.items() if name not in _BODY_MEMBERS}
+        self._notes = Notes({name: raw for name, raw in others.items() if _asks(name, raw)})
 
     def request(self, model: str, *, stream: bool) -> Request:
         body = self._body
-        for name, raw in (("container", body.container), ("mcp_servers", body.mcp_servers)):
-            if bytes(raw) not in EMPTY:
-                self._notes.bind(name)
+        if bytes(body.container) not in EMPTY:
+            self._notes.bind("`container`")
         if body.max_tokens == 0:
-            self._notes.bind("max_tokens 0, which only warms a cache")
-        choice = body.tool_choice
+            self._notes.bind("`max_tokens` of 0, which only warms a cache")
+        tools, choice = self._tools(), body.tool_choice
         no_parallel = choice.disable_parallel_tool_use if choice else None
         return Request(
             format=self._format,
@@ -211,14 +229,14 @@ class _Reading:
             stream=stream or body.stream is True,
             system=read_texts(body.system or "", "system", self._notes),
             messages=tuple(self._message(message, index) for index, message in enumerate(body.messages)),
-            tools=tuple(self._tools()),
+            tools=tuple(tools),
             tool_choice=ToolChoice(_CHOICES[choice.type], choice.name) if choice else None,
             parallel=None if no_parallel is None else not no_parallel,
             max_tokens=body.max_tokens,
             temperature=body.temperature,
             top_p=body.top_p,
-            top_k=body.top_k,
-            stop=tuple(body.stop_sequences or ()),
+            top_k=body.top_k if body.top_k and body.top_k > 0 else None,
+            stop=tuple(filter(None, body.stop_sequences or ())),
             reasoning=self._reasoning(),
             output=self._output(),
             user=(body.metadata and body.metadata.user_id) or "",
@@ -236,7 +254,8 @@ class _Reading:
         return Message(Role(message.role), tuple(read(message.content, f"messages[{index}].content", self._notes)))
 
     def _tools(self) -> list[Tool]:
-        tools = []
+        tools: list[Tool] = []
+        hosted: list[str] = []
         for index, raw in enumerate(self._body.tools or ()):
             where = f"tools[{index}]"
             kind = decoded(_TOOL_KIND, raw, where).type
@@ -244,7 +263,8 @@ class _Reading:
                 tools.append(self._native(raw, where))
                 continue
             if kind not in {None, "custom"}:
-                self._notes.bind(f"a tool of Anthropic's own, {str(kind)[:QUOTED]!r}")
+                self._notes.extra[f"tools.{kind}"] = raw
+                hosted.append(decoded(_HOSTED, raw, where).name)
                 continue
             tool = decoded(_TOOL, raw, where)
             if not bytes(tool.input_schema).startswith(b"{"):
@@ -254,6 +274,11 @@ class _Reading:
                     self._notes.extra.setdefault(f"tools.{name}", value)
             cache = read_cache(tool.cache_control)
             tools.append(Tool(tool.name, tool.description, tool.input_schema, tool.strict, cache=cache))
+        choice = self._body.tool_choice
+        if choice and hosted:
+            forced = choice.name in hosted if choice.type == "tool" else choice.type == "any" and not tools
+            if forced:
+                self._notes.bind(reasons.hosted_call("Anthropic"))
         return tools
 
     def _native(self, raw: msgspec.Raw, where: str) -> Tool:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hydrallm.formats import reasons
 from hydrallm.formats.canonical import UnservedError
 from hydrallm.formats.effort import NONE, budget_of, nearest, of_budget
 
@@ -140,9 +141,9 @@ def _lost(asked: Reasoning | None, effort: str) -> bool:
 def _obstacle(facts: Facts, request: Circumstances) -> str:
     """Return why the model may not think here; empty if it may."""
     if request.forced and not facts.forced_tool_thinking:
-        return "a forced tool call, while the model thinks"
+        return reasons.FORCED_CALL_THINKING
     if request.prefill:
-        return "an assistant turn to be continued, while the model thinks"
+        return reasons.CONTINUED_TURN
     return ""
 
 

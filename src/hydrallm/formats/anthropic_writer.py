@@ -10,6 +10,7 @@ A thought's signature comes in one piece, at its end: the SDKs keep the last one
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 import msgspec
@@ -25,6 +26,7 @@ from hydrallm.formats.anthropic_answer import (
     write_usage,
 )
 from hydrallm.formats.arguments import as_object
+from hydrallm.formats.calls import CallCheck
 from hydrallm.formats.canonical import Text, Thinking, ToolUse
 from hydrallm.formats.canonical_answer import (
     Added,
@@ -85,6 +87,7 @@ class EventWriter:
             metrics: whether the last event counts the tokens as Bedrock does.
         """
         self._asked = asked
+        self._check = CallCheck(asked.custom)
         self._frame = frame
         self._metrics = metrics
         self._start: Started | None = None
@@ -96,12 +99,13 @@ class EventWriter:
         self._called = False
         self._block: _Block | None = None
         self._current = -1  # the part that the block is of
-        self._waiting: dict[int, list[PartStarted | OfPart]] = {}
+        self._waiting: OrderedDict[int, tuple[PartStarted, list[OfPart]]] = OrderedDict()
         self._blocks = 0
         self._out: list[bytes] = []
 
     def feed(self, events: list[Event]) -> bytes:
         """Return the bytes that say ``events``; see :class:`hydrallm.formats.codec.Writer`."""
+        self._check.feed(events)
         for event in events:
             if not self._ended:
                 self._take(event)
@@ -112,10 +116,12 @@ class EventWriter:
 
     def _take(self, event: Event) -> None:
         match event:
-            case Added() | Signed() | Cited() | PartEnded() if event.index == self._current:
-                self._go_on(event)
+            case Added() | Signed() | Cited() | PartEnded() if self._block is not None and event.index == self._current:
+                self._go_on(self._block, event)
+                self._resume()
             case Added() | Signed() | Cited() | PartEnded():
-                if (waiting := self._waiting.get(event.index)) is not None:
+                _, waiting = self._waiting.get(event.index, (None, None))
+                if waiting is not None and not (waiting and isinstance(waiting[-1], PartEnded)):
                     waiting.append(event)
             case PartStarted():
                 self._queue(event)
@@ -149,7 +155,8 @@ class EventWriter:
 
     def _end_message(self) -> None:
         while self._block is not None:
-            self._go_on(PartEnded(self._current))
+            self._go_on(self._block, PartEnded(self._current))
+            self._resume()
         if not self._opened:
             self._open_message()
         self._ended = True
@@ -176,9 +183,9 @@ class EventWriter:
         if self._block is None:
             self._begin(event)
         elif event.index != self._current:
-            self._waiting.setdefault(event.index, [event])
+            self._waiting.setdefault(event.index, (event, []))
 
-    def _begin(self, event: PartStarted) -> None:
+    def _begin(self, event: PartStarted) -> _Block:
         part = event.part
         self._current = event.index
         self._block = block = _Block(part)
@@ -199,10 +206,9 @@ class EventWriter:
                     self._add(block, part.arguments)
             case _:
                 assert_never(part)
+        return block
 
-    def _go_on(self, event: OfPart) -> None:
-        block = self._block
-        assert block is not None  # noqa: S101 - it is of the current part
+    def _go_on(self, block: _Block, event: OfPart) -> None:
         match event:
             case Added():
                 if event.text:
@@ -214,20 +220,16 @@ class EventWriter:
             case PartEnded():
                 self._close(block)
                 self._block, self._current = None, -1
-                self._resume()
             case _:
                 assert_never(event)
 
     def _resume(self) -> None:
-        """Write the part that has waited longest, as far as it goes."""
-        if not self._waiting:
-            return
-        first = next(iter(self._waiting))
-        for event in self._waiting.pop(first):
-            if isinstance(event, PartStarted):
-                self._begin(event)
-            else:
-                self._go_on(event)
+        """Write the part that has waited longest, as far as it goes; if that is its end, the next one, and so on."""
+        while self._block is None and self._waiting:
+            _, (first, events) = self._waiting.popitem(last=False)
+            block = self._begin(first)
+            for event in events:
+                self._go_on(block, event)
 
     def _open(self, block: _Block, content: dict[str, Any], delta: bytes) -> None:
         if not self._opened:

@@ -24,8 +24,10 @@ from hydrallm.formats.bedrock_converse_blocks import (
     read_parts,
     sealed,
 )
+from hydrallm.formats.calls import check_calls
 from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
-from hydrallm.formats.canonical_answer import Answer, Stop, Usage
+from hydrallm.formats.canonical_answer import Answer, Stop, Usage, stop_with
+from hydrallm.formats.figures import figure, figures_of, word
 from hydrallm.formats.foreign_thought import marked
 from hydrallm.formats.strict_json import read_tolerantly
 
@@ -55,21 +57,6 @@ STOP_WORDS = {
 TIERS = frozenset({"priority", "default", "flex", "reserved"})
 
 
-class TokenUsage(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """Tokens, as AWS counts them."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_write_input_tokens: int | None = None
-
-
-class Tier(msgspec.Struct, frozen=True, gc=False):
-    """The service tier that served."""
-
-    type: str
-
-
 class _Message(msgspec.Struct, frozen=True):
     content: list[msgspec.Raw] = []
 
@@ -87,8 +74,8 @@ class MoreFields(msgspec.Struct, frozen=True, gc=False):
 class _Answer(msgspec.Struct, frozen=True, rename="camel"):
     output: _Output
     stop_reason: str
-    usage: TokenUsage | None = None
-    service_tier: Tier | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    service_tier: msgspec.Raw = msgspec.Raw()
     additional_model_response_fields: msgspec.Raw = msgspec.Raw()
 
 
@@ -112,15 +99,16 @@ def read_answer(body: bytes) -> Answer:
     """Return what a whole answer says; see :meth:`hydrallm.formats.codec.Codec.read_answer`."""
     said = read_tolerantly(body, _ANSWER.decode, "an answer of Converse")
     # What only Converse can say, such as the call of a tool that AWS has run itself, is nothing that was asked for.
-    parts = read_parts(said.output.message.content, "output.message.content", [])
+    found = read_parts(said.output.message.content, "output.message.content", [])
+    parts = tuple(part for part in found if isinstance(part, Text | Thinking | ToolUse))
     return Answer(
         id="",
         model="",
-        parts=tuple(part for part in parts if isinstance(part, Text | Thinking | ToolUse)),
-        stop=stop_of(said.stop_reason),
+        parts=parts,
+        stop=stop_with(stop_of(said.stop_reason), calls=any(isinstance(part, ToolUse) for part in parts)),
         stop_sequence=stop_sequence_of(given(said.additional_model_response_fields)),
-        usage=usage_of(said.usage) if said.usage else Usage(),
-        tier=said.service_tier.type if said.service_tier else "",
+        usage=usage_of(figures_of(said.usage)),
+        tier=tier_of(said.service_tier),
     )
 
 
@@ -145,14 +133,19 @@ def stop_sequence_of(fields: msgspec.Raw | None) -> str | None:
         return None
 
 
-def usage_of(said: TokenUsage) -> Usage:
-    """Return the tokens of an answer."""
+def usage_of(figures: dict[str, object]) -> Usage:
+    """Return the tokens of an answer, as the member ``usage`` tells them."""
     return Usage(
-        input=said.input_tokens,
-        cache_read=said.cache_read_input_tokens,
-        cache_write=said.cache_write_input_tokens,
-        output=said.output_tokens,
+        input=figure(figures, "inputTokens"),
+        cache_read=figure(figures, "cacheReadInputTokens"),
+        cache_write=figure(figures, "cacheWriteInputTokens"),
+        output=figure(figures, "outputTokens"),
     )
+
+
+def tier_of(member: msgspec.Raw) -> str:
+    """Return the service tier that served, as the member ``serviceTier`` tells it."""
+    return word(figures_of(member).get("type"))
 
 
 # ---- written
@@ -160,6 +153,7 @@ def usage_of(said: TokenUsage) -> Usage:
 
 def write_answer(answer: Answer, asked: Asked) -> bytes:
     """Return ``answer`` as a body of Converse; see :meth:`hydrallm.formats.codec.Codec.write_answer`."""
+    check_calls(answer, asked.custom)
     blocks = [block for part in answer.parts if (block := _block(part, asked)) is not None]
     body: dict[str, Any] = {
         "output": {"message": {"role": "assistant", "content": blocks}},

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from hydrallm.formats import reasons
 from hydrallm.formats.canonical import (
     Cache,
     Document,
@@ -233,7 +234,7 @@ def _read_all(
         if kind == "cachePoint":
             mark(parts, read_cache_point(raw, f"{at}.cachePoint"))
         elif (reading := table.get(kind)) is None:
-            bound.append(f"a block of the kind {kind[:40]!r}")
+            bound.append(reasons.content(kind))
         elif (part := reading(raw, f"{at}.{kind}", bound)) is not None:
             parts.append(part)
     return tuple(parts)

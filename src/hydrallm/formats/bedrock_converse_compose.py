@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hydrallm.formats import bedrock_converse_fields as fields
+from hydrallm.formats import reasons
 from hydrallm.formats.anthropic_betas import bedrock_betas
+from hydrallm.formats.anthropic_content import MAX_MARKS
 from hydrallm.formats.bedrock_converse_blocks import NAME
 from hydrallm.formats.bedrock_converse_draft import Draft
 from hydrallm.formats.bedrock_converse_fields import FIELDS
@@ -27,6 +29,7 @@ from hydrallm.formats.bedrock_converse_request import USER
 from hydrallm.formats.bedrock_converse_thinking import Thought, thought
 from hydrallm.formats.bedrock_converse_turns import Block, Blocks, Marks, Turn, holds_tools, join, tools_called
 from hydrallm.formats.canonical import Choice, Composed, Tool, UnservedError
+from hydrallm.formats.defaults import asks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,10 +39,8 @@ if TYPE_CHECKING:
 # Converse's own words, and the words of others that mean the same. What is the default is not said.
 TIERS = frozenset({"priority", "default", "flex", "reserved"})
 _TIERS = {**{tier: tier for tier in TIERS}, "standard_only": "default"}
-_TIER_DEFAULT = "auto"
 
 _MOST_STOPS = 2500
-_MOST_MARKS = 4
 _MOST_METADATA = 16
 _METADATA_KEY = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,\-.]{1,256}", re.ASCII)
 _METADATA_VALUE = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,\-.]{0,256}", re.ASCII)
@@ -53,12 +54,17 @@ _STOP_PATH = "/stop_sequence"
 
 _SCHEMA = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
+_INNER = frozenset({FIELDS, "inferenceConfig"})
+"""Members of which members that nobody knows are said again. Tools that AWS runs are dropped even here."""
+
 # What Converse cannot say at all.
 _UNSAYABLE = ("seed", "frequency_penalty", "presence_penalty", "verbosity", "cache_key")
 
 
 def compose(request: Request, target: Target) -> Composed:
     """Return ``request`` as a body of Converse; see :meth:`hydrallm.formats.codec.Codec.compose`."""
+    if request.bound:
+        raise UnservedError(request.bound)
     draft = Draft(request, target)
     marks = Marks(draft)
     system, turns = join(draft)
@@ -82,7 +88,7 @@ def compose(request: Request, target: Target) -> Composed:
     _mark_the_end(request, body, marks)
     _add_extra(draft, body)
     for member in _UNSAYABLE:
-        if getattr(request, member) not in {None, ""}:
+        if asks(request, member):
             draft.drop(member)
     if draft.reasons:
         raise UnservedError(draft.reasons)
@@ -98,7 +104,9 @@ def _tools(draft: Draft, turns: Sequence[Turn], marks: Marks) -> list[Block]:
     """Return the tools, and the marks after them. Only Claude takes marks there: Nova's are in system and messages."""
     tools, history = _allowed(draft), holds_tools(turns)
     if (tools or history) and not draft.facts.tools:
-        draft.refuse("the model takes no tools")
+        draft.refuse(reasons.TOOLS)
+    if draft.forces_a_tool and not draft.request.tools:
+        draft.refuse(reasons.NO_TOOLS)
     if tools and (history or not draft.forbids_tools):
         if not draft.claude and any(tool.cache for tool in tools):
             draft.drop("cache")
@@ -120,7 +128,7 @@ def _allowed(draft: Draft) -> list[Tool]:
 
 def _tool_spec(tool: Tool, draft: Draft, missing: dict[str, Any]) -> Block:
     if tool.native is not None:
-        draft.refuse(f"the tool {tool.name!r}, which only Anthropic defines")
+        draft.refuse(reasons.client_tool(tool.name, "Anthropic"))
     spec: Block = {"name": draft.names.of(tool.name), "inputSchema": {"json": _schema(tool.schema, missing)}}
     if tool.description and tool.description.strip():
         spec["description"] = tool.description
@@ -171,21 +179,21 @@ def _inference(draft: Draft, thinking: Thought) -> dict[str, Any]:
         said["maxTokens"] = max(1, min(request.max_tokens, facts.max_output or request.max_tokens))
     if request.temperature is not None:
         if not facts.sampling or (thinking.thinks and draft.claude and request.temperature != 1):
-            draft.drop("temperature")
+            draft.drop_asked("temperature")
         else:
             said["temperature"] = min(max(request.temperature, 0.0), 1.0)
     if request.top_p is not None:
         # Claude refuses a top-p beside a temperature, and a low one while it thinks.
         low = thinking.thinks and request.top_p < _LEAST_TOP_P
         if not facts.sampling or (draft.claude and ("temperature" in said or low)):
-            draft.drop("top_p")
+            draft.drop_asked("top_p")
         else:
             said["topP"] = min(max(request.top_p, 0.0), 1.0)
     stops = [text for text in request.stop if text.strip()]
     if len(stops) != len(request.stop):
         draft.drop("stop")
     if len(stops) > _MOST_STOPS:
-        draft.refuse(f"Converse takes at most {_MOST_STOPS} stop sequences")
+        draft.refuse(reasons.stop_sequences(len(stops), "Converse", _MOST_STOPS))
     return {**said, "stopSequences": stops} if stops else said
 
 
@@ -218,7 +226,7 @@ def _output(draft: Draft, thinking: Thought) -> dict[str, Any]:
         draft.drop("output")
         return said
     if not draft.facts.json_output:
-        draft.refuse("the model takes no schema for its answer")
+        draft.refuse(reasons.SCHEMA)
     schema = {"schema": bytes(output.schema).decode()}
     schema |= {"name": output.name} if output.name else {}
     schema |= {"description": output.description} if output.description else {}
@@ -241,17 +249,15 @@ def _metadata(draft: Draft) -> dict[str, str]:
 
 def _tier(draft: Draft) -> dict[str, str]:
     tier = draft.request.tier
-    if not tier or tier == _TIER_DEFAULT:
-        return {}
-    if tier := _TIERS.get(tier, ""):
-        return {"type": tier}
-    draft.drop("tier")
+    if known := _TIERS.get(tier):
+        return {"type": known}
+    draft.drop_asked("tier")
     return {}
 
 
 def _mark_the_end(request: Request, body: dict[str, Any], marks: Marks) -> None:
     """Say a mark on the whole prompt as one after its last block, as long as there may be one more."""
-    if request.cache is None or not body["messages"] or marks.count >= _MOST_MARKS:
+    if request.cache is None or not body["messages"] or marks.count >= MAX_MARKS:
         return
     content = body["messages"][-1]["content"]
     if "cachePoint" not in content[-1]:
@@ -261,7 +267,7 @@ def _mark_the_end(request: Request, body: dict[str, Any], marks: Marks) -> None:
 def _add_extra(draft: Draft, body: dict[str, Any]) -> None:
     for name, raw in draft.request.extra.items():
         member, _, inner = name.partition(".")
-        if draft.request.format != NAME:
+        if draft.request.format != NAME or (inner and member not in _INNER):
             draft.drop(name)
         elif inner:
             body[member][inner] = raw

@@ -11,6 +11,7 @@ from hydrallm.formats.bedrock_converse_blocks import ID_CHARACTERS, LONGEST_ID
 from hydrallm.formats.bedrock_converse_fields import Maker, maker_of
 from hydrallm.formats.canonical import Choice
 from hydrallm.formats.custom_tools import as_functions
+from hydrallm.formats.defaults import asks
 from hydrallm.formats.renaming import Renaming
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Draft:
         self.names = Renaming(ID_CHARACTERS, LONGEST_ID)
         self.ids = Renaming(ID_CHARACTERS, LONGEST_ID)
         # Dicts, because they keep each once and in order.
-        self._reasons: dict[str, None] = dict.fromkeys(request.bound)
+        self._reasons: dict[str, None] = {}
         self._dropped: dict[str, None] = dict.fromkeys(functions.dropped)
 
     def refuse(self, reason: str) -> None:
@@ -50,6 +51,11 @@ class Draft:
     def drop(self, member: str) -> None:
         """Take note of a member that cannot be said."""
         self._dropped[member] = None
+
+    def drop_asked(self, member: str) -> None:
+        """Take note of a member that cannot be said, unless it asks for nothing."""
+        if asks(self.request, member):
+            self.drop(member)
 
     @property
     def reasons(self) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """What a Converse request asks.
 
 PURE. The members of the request that nobody but Converse's own models can serve (guardrails, prompts of the prompt
-management, system tools, what lies in S3) bind it; those that only tune how it is served (``performanceConfig``,
-``additionalModelResponseFieldPaths``) are ``extra``, and so is what the maker's own fields hold beyond what
-:mod:`hydrallm.formats.bedrock_converse_fields` knows. A member of a member has a dotted name there.
+management, what lies in S3) bind it; those that only tune how it is served (``performanceConfig``,
+``additionalModelResponseFieldPaths``) are ``extra``, and so are tools that AWS runs, and what the maker's own fields
+hold beyond what :mod:`hydrallm.formats.bedrock_converse_fields` knows. A member of a member has a dotted name there.
 
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hydrallm.formats import reasons
 from hydrallm.formats.bedrock_converse_blocks import (
     MEMBERS,
     NAME,
@@ -65,7 +66,16 @@ NAMES = {
 USER = "user_id"
 """The key in ``requestMetadata`` under which it is said who asks."""
 
-_BINDING = {"guardrailConfig": "a guardrail", "promptVariables": "a prompt of Bedrock's prompt management"}
+_BINDING = {
+    "guardrailConfig": "`guardrailConfig`, a guardrail of Bedrock's",
+    "promptVariables": "`promptVariables`, of a prompt that is stored at Bedrock",
+}
+_ORDINARY = {
+    "performanceConfig": {b'{"latency":"standard"}', b'{"latency": "standard"}'},
+    "additionalModelResponseFieldPaths": {b"[]"},
+    "promptVariables": {b"{}"},
+}
+"""What needs no saying."""
 # Some clients repeat in the body what the path says.
 _IGNORED = frozenset({"modelId"})
 _WHAT = "a Converse request"
@@ -153,7 +163,7 @@ def read_request(body: bytes, *, model: str, stream: bool) -> Request:
     extra = _unknown(read_strictly(body, MEMBERS.decode, _WHAT), bound)
     fields = read_fields(given(said.additional_model_request_fields), extra)
     inference = said.inference_config or _Inference()
-    tools, choice = _read_tools(said.tool_config, bound) if said.tool_config else ((), None)
+    tools, choice = _read_tools(said.tool_config, bound, extra) if said.tool_config else ((), None)
     metadata = dict(said.request_metadata or {})
     output = said.output_config or _Output()
     return Request(
@@ -168,8 +178,8 @@ def read_request(body: bytes, *, model: str, stream: bool) -> Request:
         max_tokens=inference.max_tokens,
         temperature=inference.temperature,
         top_p=inference.top_p,
-        top_k=fields.top_k,
-        stop=tuple(inference.stop_sequences or ()),
+        top_k=fields.top_k if fields.top_k and fields.top_k > 0 else None,
+        stop=tuple(filter(None, inference.stop_sequences or ())),
         reasoning=_reasoning(fields, output.effort),
         output=_read_output(output.text_format),
         user=metadata.pop(USER, ""),
@@ -184,7 +194,7 @@ def read_request(body: bytes, *, model: str, stream: bool) -> Request:
 
 def _unknown(members: dict[str, msgspec.Raw], bound: list[str]) -> dict[str, msgspec.Raw]:
     """Return the members that :class:`_Body` does not have, and note those that bind."""
-    members = {name: raw for name, raw in members.items() if given(raw)}
+    members = {name: raw for name, raw in members.items() if given(raw) and bytes(raw) not in _ORDINARY.get(name, ())}
     bound += (reason for name, reason in _BINDING.items() if name in members)
     extra = {name: raw for name, raw in members.items() if name not in _KNOWN | _BINDING.keys() | _IGNORED}
     if inference := members.get("inferenceConfig"):
@@ -216,14 +226,17 @@ def _read_system(blocks: list[msgspec.Raw], bound: list[str]) -> tuple[Text, ...
         if kind == "text":
             texts.append(Text(decoded(_TEXT, raw, where)))
         elif kind != "cachePoint":
-            bound.append(f"a system block of the kind {kind[:40]!r}")
+            bound.append(reasons.content(kind))
         elif texts:
             texts[-1] = msgspec.structs.replace(texts[-1], cache=read_cache_point(raw, where))
     return tuple(texts)
 
 
-def _read_tools(config: _Tools, bound: list[str]) -> tuple[tuple[Tool, ...], ToolChoice | None]:
+def _read_tools(
+    config: _Tools, bound: list[str], extra: dict[str, msgspec.Raw]
+) -> tuple[tuple[Tool, ...], ToolChoice | None]:
     tools: list[Tool] = []
+    hosted = False
     for index, tool in enumerate(config.tools):
         where = f"toolConfig.tools[{index}]"
         kind, raw = member_of(tool, where)
@@ -231,10 +244,15 @@ def _read_tools(config: _Tools, bound: list[str]) -> tuple[tuple[Tool, ...], Too
             spec = decoded(_TOOL_SPEC, raw, f"{where}.toolSpec")
             tools.append(Tool(spec.name, spec.description, given(spec.input_schema.json), spec.strict))
         elif kind != "cachePoint":
-            bound.append(f"a tool of the kind {kind[:40]!r}")
+            extra[f"toolConfig.tools.{kind}"] = msgspec.Raw(bytes(raw))
+            hosted = True
         elif tools:
             tools[-1] = msgspec.structs.replace(tools[-1], cache=read_cache_point(raw, where))
-    return tuple(tools), _read_choice(given(config.tool_choice))
+    choice = _read_choice(given(config.tool_choice))
+    known = any(choice.name in {"", tool.name} for tool in tools) if choice else True
+    if hosted and choice and choice.forces and not known:
+        bound.append(reasons.hosted_call("AWS"))
+    return tuple(tools), choice
 
 
 def _read_choice(said: msgspec.Raw | None) -> ToolChoice | None:

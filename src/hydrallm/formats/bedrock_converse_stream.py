@@ -3,9 +3,9 @@
 PURE. Its events are in :mod:`hydrallm.formats.bedrock_converse`; each is a frame of
 :mod:`hydrallm.formats.eventstream`.
 
-Text and thoughts have no ``contentBlockStart``, so what a block is, its first delta says. The model's answer
-ends with ``messageStop``, but the usage is in ``metadata``, which comes after it or before: the stream is complete when
-both have been there, or nothing more comes.
+Text and thoughts have no ``contentBlockStart``, so what a block is, its first delta says. The model's answer ends with
+``messageStop``, but the usage is in ``metadata``, which comes after it or before: the stream is complete when both have
+been there, or nothing more comes. Nothing that the model has said hangs on ``metadata`` that cannot be read.
 
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html
 """
@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from hydrallm.formats.bedrock_converse_answer import Tier, TokenUsage, stop_of, stop_sequence_of, usage_of
+from hydrallm.formats.bedrock_converse_answer import stop_of, stop_sequence_of, tier_of, usage_of
 from hydrallm.formats.bedrock_converse_blocks import MAKER, given, unsealed
 from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
 from hydrallm.formats.canonical_answer import (
@@ -30,14 +30,19 @@ from hydrallm.formats.canonical_answer import (
     PartStarted,
     Signed,
     Started,
+    Stop,
     Stopped,
     Used,
+    stop_with,
 )
 from hydrallm.formats.eventstream import FrameDecoder, HeadersError, read_headers
+from hydrallm.formats.figures import figures_of
 from hydrallm.formats.strict_json import read_tolerantly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_Kind: TypeAlias = type[Text | Thinking | ToolUse]
 
 # ---- the events
 
@@ -89,8 +94,8 @@ class _MessageStop(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    usage: TokenUsage | None = None
-    service_tier: Tier | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    service_tier: msgspec.Raw = msgspec.Raw()
 
 
 _BLOCK_START = msgspec.json.Decoder(_BlockStart).decode
@@ -103,6 +108,23 @@ _METADATA = msgspec.json.Decoder(_Metadata).decode
 # ---- read
 
 
+class _Block:
+    """A block that is open.
+
+    Attributes:
+        kind: of its part; None where nobody can say it.
+        number: the part's.
+        id: of a call.
+    """
+
+    __slots__ = ("id", "kind", "number")
+
+    def __init__(self, kind: _Kind | None, number: int, identity: str = "") -> None:
+        self.kind = kind
+        self.number = number
+        self.id = identity
+
+
 class ConverseReader:
     """Reads one stream; see :class:`hydrallm.formats.codec.Reader`."""
 
@@ -110,9 +132,12 @@ class ConverseReader:
         self._frames = FrameDecoder()
         self._kinds: dict[bytes, str] = {}  # the event's type by the block of headers: there are few
         self._started = False
-        self._open: set[int] = set()
+        self._open: dict[int, _Block] = {}  # by the block's index
+        self._count = 0
+        self._calls = False
         self._redacted: dict[int, list[str]] = {}
-        self._stopped = False
+        self._stop: Stop | None = None
+        self._stop_sequence: str | None = None
         self._metadata = False
         self._ended = False
         self._handlers: dict[str, Callable[[bytes, list[Event]], None]] = {
@@ -144,10 +169,10 @@ class ConverseReader:
 
     def finish(self) -> list[Event]:
         """Return what is left to say of a stream that is complete: its end, where no ``metadata`` came."""
-        if not self._stopped or self._ended:
-            return []
-        self._ended = True
-        return [Ended()]
+        said: list[Event] = []
+        if self._stop is not None and not self._ended:
+            self._close(self._stop, said)
+        return said
 
     def _on_message_start(self, _payload: bytes, said: list[Event]) -> None:
         if not self._started:
@@ -155,11 +180,17 @@ class ConverseReader:
             said.append(Started("", ""))
 
     def _on_start(self, payload: bytes, said: list[Event]) -> None:
-        start = _read(payload, _BLOCK_START, "contentBlockStart")
-        tool = start.start.tool_use
+        event = _read(payload, _BLOCK_START, "contentBlockStart")
+        index, tool = event.content_block_index, event.start.tool_use
+        open_ = self._open.get(index)
+        if tool is not None and open_ is not None and open_.id == tool.tool_use_id:
+            return  # it is said twice
+        self._end(index, said)
         # A tool that AWS runs itself was not asked for, and neither is what else may start a block.
-        if tool is not None and tool.type is None and start.content_block_index not in self._open:
-            self._begin(start.content_block_index, ToolUse(tool.tool_use_id, tool.name, ""), said)
+        if tool is None or tool.type is not None:
+            self._open[index] = _Block(None, -1)
+        else:
+            self._begin(index, ToolUse(tool.tool_use_id, tool.name, ""), said)
 
     def _on_delta(self, payload: bytes, said: list[Event]) -> None:
         try:
@@ -168,67 +199,90 @@ class ConverseReader:
             event = read_tolerantly(payload, _BLOCK_DELTA, "a contentBlockDelta")
         index, delta = event.content_block_index, event.delta
         if delta.text is not None:
-            if index not in self._open:
-                self._begin(index, Text(""), said)
-            said.append(Added(index, delta.text))
+            if (block := self._of(Text, index, said)).kind is Text:
+                said.append(Added(block.number, delta.text))
         elif delta.tool_use is not None:
-            if index in self._open:
-                said.append(Added(index, delta.tool_use.input))
+            if delta.tool_use.input and (block := self._of(ToolUse, index, said)).kind is ToolUse:
+                said.append(Added(block.number, delta.tool_use.input))
         elif delta.reasoning_content is not None:
             self._on_reasoning(index, delta.reasoning_content, said)
-        elif citation := given(delta.citation):
-            if index not in self._open:
-                self._begin(index, Text(""), said)
-            said.append(Cited(index, citation))
+        elif (citation := given(delta.citation)) and (block := self._of(Text, index, said)).kind is Text:
+            said.append(Cited(block.number, citation))
 
     def _on_reasoning(self, index: int, delta: _ReasoningDelta, said: list[Event]) -> None:
         if delta.redacted_content is not None:
             self._redacted.setdefault(index, []).append(delta.redacted_content)
             return
-        if index not in self._open:
-            self._begin(index, Thinking(maker=MAKER), said)
+        block = self._of(Thinking, index, said)
+        if block.kind is None:
+            return
         if delta.text is not None:
-            said.append(Added(index, delta.text))
+            said.append(Added(block.number, delta.text))
         if delta.signature is not None:
-            said.append(Signed(index, delta.signature))
+            said.append(Signed(block.number, delta.signature))
 
     def _on_stop(self, payload: bytes, said: list[Event]) -> None:
         self._end(_read(payload, _BLOCK_STOP, "contentBlockStop").content_block_index, said)
 
     def _on_message_stop(self, payload: bytes, said: list[Event]) -> None:
         stop = _read(payload, _MESSAGE_STOP, "messageStop")
-        for index in sorted(self._open | self._redacted.keys()):
-            self._end(index, said)
-        sequence = stop_sequence_of(given(stop.additional_model_response_fields))
-        said.append(Stopped(stop_of(stop.stop_reason), sequence))
-        self._stopped = True
-        self._complete(said)
+        self._stop = stop_of(stop.stop_reason)
+        self._stop_sequence = stop_sequence_of(given(stop.additional_model_response_fields))
+        if self._metadata:
+            self._close(self._stop, said)
 
     def _on_metadata(self, payload: bytes, said: list[Event]) -> None:
-        metadata = _read(payload, _METADATA, "metadata")
-        if metadata.usage is not None:
-            tier = metadata.service_tier.type if metadata.service_tier is not None else ""
-            said.append(Used(usage_of(metadata.usage), tier))
         self._metadata = True
-        self._complete(said)
+        try:
+            metadata = _read(payload, _METADATA, "metadata")
+        except UntranslatableError:
+            metadata = _Metadata()  # its figures are not told; what the model said does not hang on them
+        if figures := figures_of(metadata.usage):
+            self._on_message_start(b"", said)
+            said.append(Used(usage_of(figures), tier_of(metadata.service_tier)))
+        if self._stop is not None:
+            self._close(self._stop, said)
 
-    def _complete(self, said: list[Event]) -> None:
-        if self._stopped and self._metadata:
-            self._ended = True
-            said.append(Ended())
-
-    def _begin(self, index: int, part: Text | Thinking | ToolUse, said: list[Event]) -> None:
+    def _close(self, stop: Stop, said: list[Event]) -> None:
         self._on_message_start(b"", said)
-        self._open.add(index)
-        said.append(PartStarted(index, part))
+        for index in sorted(self._open.keys() | self._redacted.keys()):
+            self._end(index, said)
+        self._ended = True
+        said += (Stopped(stop_with(stop, calls=self._calls), self._stop_sequence), Ended())
+
+    def _of(self, kind: _Kind, index: int, said: list[Event]) -> _Block:
+        """Return the block at ``index``, if what is added can be of it; else begin the part that it must be of.
+
+        Raises:
+            UntranslatableError: it is of a call, and nobody has said which tool is called.
+        """
+        block = self._open.get(index)
+        if block is not None:
+            if block.kind is kind or block.kind is None:
+                return block
+            self._end(index, said)
+        if kind is ToolUse:
+            raise UntranslatableError(f"there is input at contentBlockIndex {index}, and no toolUse that it is of")
+        return self._begin(index, Text("") if kind is Text else Thinking(maker=MAKER), said)
+
+    def _begin(self, index: int, part: Text | Thinking | ToolUse, said: list[Event]) -> _Block:
+        self._on_message_start(b"", said)
+        self._calls = self._calls or isinstance(part, ToolUse)
+        block = _Block(type(part), self._count, part.id if isinstance(part, ToolUse) else "")
+        self._open[index] = block
+        self._count += 1
+        said.append(PartStarted(block.number, part))
+        return block
 
     def _end(self, index: int, said: list[Event]) -> None:
+        block = self._open.pop(index, None)
+        if block is not None and block.kind is not None:
+            said.append(PartEnded(block.number))
         if pieces := self._redacted.pop(index, None):
             # Encrypted thoughts come whole or not at all: there is no adding to one.
-            self._begin(index, unsealed(_joined(pieces)), said)
-        if index in self._open:
-            self._open.remove(index)
-            said.append(PartEnded(index))
+            number = self._begin(index, unsealed(_joined(pieces)), said).number
+            del self._open[index]
+            said.append(PartEnded(number))
 
 
 def _kind_of(headers: bytes) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hydrallm.formats import reasons
 from hydrallm.formats.bedrock_converse_fields import Maker
 from hydrallm.formats.canonical import Role, Thinking, ToolUse
 from hydrallm.formats.effort import NONE, budget_of, nearest
@@ -58,9 +59,9 @@ def thought(draft: Draft, turns: Sequence[Turn]) -> Thought:
     reasoning, facts = draft.request.reasoning, draft.facts
     unforced = draft.forces_a_tool and not facts.forced_tool_thinking
     if draft.forces_a_tool and not facts.forced_tool:
-        draft.refuse("the model takes no forced tool")
+        draft.refuse(reasons.FORCED_CALL)
     elif unforced and facts.thinks_always:
-        draft.refuse("the model thinks always, and takes no forced tool while it does")
+        draft.refuse(reasons.FORCED_CALL_THINKING)
     if reasoning is None:
         return _off(draft) if unforced and facts.adaptive else Thought()  # some think unless they are told not to
     if reasoning.enabled is False or reasoning.effort == NONE:
@@ -106,7 +107,9 @@ def _form(reasoning: Reasoning, draft: Draft, turns: Sequence[Turn]) -> dict[str
 def _budget(reasoning: Reasoning, draft: Draft) -> int | None:
     """Return the tokens that may be thought; None if an answer has no room for the fewest that are allowed."""
     facts = draft.facts
-    room = draft.request.max_tokens or facts.max_output or facts.default_output
+    room = draft.request.max_tokens
+    if room is None:
+        room = facts.max_output or facts.default_output
     if facts.max_output is not None:
         room = min(room, facts.max_output)
     if room <= _LEAST_BUDGET:

@@ -5,7 +5,8 @@ stays as it is:
 
 * turns of one role that follow each other are joined, and so the results of parallel calls are in one turn, first;
 * blank text is refused, so it goes; so does a thought that the model cannot know again (see :func:`_known`);
-* instructions in the middle are said by the user, where they stand: so what comes before them may stay in a cache;
+* instructions in the middle are said by the user, where they stand (:mod:`hydrallm.formats.instructions`); those that
+  no conversation follows are a question;
 * a conversation must begin with the user, and a document needs words beside it: where they are missing, some are put.
 
 Sources: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Message.html and the errors of the service.
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 import msgspec
 
+from hydrallm.formats import reasons
+from hydrallm.formats.anthropic_content import MAX_MARKS, count_marks
 from hydrallm.formats.arguments import as_object
 from hydrallm.formats.bedrock_converse_blocks import DOCUMENT_FORMATS, IMAGE_FORMATS, MAKER, NAME, mark
 from hydrallm.formats.canonical import (
@@ -35,6 +38,7 @@ from hydrallm.formats.canonical import (
     ToolUse,
 )
 from hydrallm.formats.data_url import image_type
+from hydrallm.formats.instructions import instruction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,6 +75,21 @@ class Turn(msgspec.Struct):
 def join(draft: Draft) -> tuple[list[Text], list[Turn]]:
     """Return the instructions of a request and its conversation, in an order that Converse takes."""
     system = [text for text in draft.request.system if text.text.strip()]
+    turns = _turns(draft)
+    for turn in turns:
+        _order(turn)
+    if system and not turns:
+        turns, system = [Turn(Role.USER, [*system])], []
+    if not turns:
+        draft.refuse(reasons.NO_WORDS)
+    elif turns[0].role is Role.ASSISTANT:
+        turns.insert(0, Turn(Role.USER, [_OPENING]))
+    if turns and turns[-1].role is Role.ASSISTANT:
+        _prefill(turns[-1], draft)
+    return system, turns
+
+
+def _turns(draft: Draft) -> list[Turn]:
     turns: list[Turn] = []
     for message in draft.request.messages:
         if message.name:
@@ -78,20 +97,18 @@ def join(draft: Draft) -> tuple[list[Text], list[Turn]]:
         parts = _kept(message, signed=draft.claude)
         if _thoughts(parts) < _thoughts(message.parts):
             draft.drop("thinking")
-        role = Role.USER if message.role is Role.SYSTEM else message.role
+        role = message.role
+        if role is Role.SYSTEM:
+            role, parts = Role.USER, [_instruction(part) for part in parts]
         if parts and turns and turns[-1].role is role:
             turns[-1].parts += parts
         elif parts:
             turns.append(Turn(role, parts))
-    for turn in turns:
-        _order(turn)
-    if turns and turns[0].role is Role.ASSISTANT:
-        turns.insert(0, Turn(Role.USER, [_OPENING]))
-    if not (turns or draft.reasons):
-        draft.refuse("there is no message in it, or only blank ones")
-    elif turns and turns[-1].role is Role.ASSISTANT:
-        _prefill(turns[-1], draft)
-    return system, turns
+    return turns
+
+
+def _instruction(part: Part) -> Part:
+    return msgspec.structs.replace(part, text=instruction(part.text)) if isinstance(part, Text) else part
 
 
 def _kept(message: Message, *, signed: bool) -> list[Part]:
@@ -124,7 +141,7 @@ def _order(turn: Turn) -> None:
 
 def _prefill(turn: Turn, draft: Draft) -> None:
     if not draft.facts.prefill:
-        draft.refuse("the model does not continue a turn of its own")
+        draft.refuse(reasons.CONTINUED_TURN)
     if isinstance(last := turn.parts[-1], Text):
         # Claude refuses a turn to be continued that ends in white space.
         turn.parts[-1] = msgspec.structs.replace(last, text=last.text.rstrip())
@@ -134,7 +151,7 @@ def _prefill(turn: Turn, draft: Draft) -> None:
 
 
 class Marks:
-    """The cache marks of a request.
+    """The cache marks of a request: the last of them, for they cover the longest prompt.
 
     Attributes:
         count: how many there are so far.
@@ -142,13 +159,16 @@ class Marks:
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
+        whole = draft.request.cache is not None  # the mark on the whole prompt comes if there is room for it
+        self._skipped = max(0, count_marks(draft.request) - whole - MAX_MARKS)
         self.count = 0
 
     def after(self, cache: Cache | None) -> list[Block]:
         """Return the block that says ``cache``, if there is a mark and the model takes such."""
         if cache is None:
             return []
-        if not self._draft.facts.cache:
+        if not self._draft.facts.cache or self._skipped:
+            self._skipped -= bool(self._skipped)
             self._draft.drop("cache")
             return []
         self.count += 1
@@ -169,7 +189,7 @@ class Blocks:
         self._count(turn.parts, Image, _MOST_IMAGES, "images")
         self._count(turn.parts, Document, _MOST_DOCUMENTS, "documents")
         if turn.role is Role.ASSISTANT and any(isinstance(part, Image | Document) for part in turn.parts):
-            self._draft.refuse("Converse takes images and documents in turns of the user only")
+            self._draft.refuse(reasons.ASSISTANT_IMAGE)
         return {"role": str(turn.role), "content": [block for part in turn.parts for block in self._part(part)]}
 
     def _count(self, parts: Sequence[Part], kind: type[Part], most: int, what: str) -> None:
@@ -210,20 +230,20 @@ class Blocks:
     def _image(self, image: Image) -> Block:
         source = image.source
         if not self._draft.facts.images:
-            self._draft.refuse("the model takes no images")
+            self._draft.refuse(reasons.IMAGES)
         if image.detail not in {"", "auto"}:
             self._draft.drop("detail")
         media_type = source.media_type or image_type(source.data)
         media_type = {"image/jpg": "image/jpeg"}.get(media_type, media_type)
         if (name := IMAGE_FORMATS.get(media_type)) is None:
-            self._draft.refuse(f"Converse takes no image of the type {media_type}")
+            self._draft.refuse(reasons.image_type(media_type))
         return {"format": name, "source": {"bytes": self._data(source, "image", _LARGEST_IMAGE)}}
 
     def _data(self, source: Source, what: str, largest: int) -> str:
         if source.url:
-            self._draft.refuse(f"Converse takes no {what} by its URL")
+            self._draft.refuse(reasons.IMAGE_URL if what == "image" else reasons.DOCUMENT_URL)
         elif source.file:
-            self._draft.refuse(f"a file at another provider cannot be the {what}")
+            self._draft.refuse(reasons.FILE)
         elif not source.data:
             self._draft.refuse(f"there is nothing in the {what}")
         elif len(source.data) * 3 // 4 > largest:
@@ -232,11 +252,11 @@ class Blocks:
 
     def _document(self, document: Document) -> Block:
         if not self._draft.facts.documents:
-            self._draft.refuse("the model takes no documents")
+            self._draft.refuse(reasons.DOCUMENTS)
         source = document.source or Source(data=base64.b64encode(document.text.encode()).decode())
         name = _format_of(document)
         if name is None and source.data:
-            self._draft.refuse(f"Converse takes no document of the type {source.media_type or 'that was not said'}")
+            self._draft.refuse(reasons.document_type(source.media_type or "that was not said"))
         said: Block = {
             "format": name,
             "name": self._name(document.name),

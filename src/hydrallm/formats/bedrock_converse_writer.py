@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 import msgspec
@@ -23,6 +24,7 @@ from hydrallm.formats.bedrock_converse_answer import (
     usage_members,
 )
 from hydrallm.formats.bedrock_converse_blocks import ID_CHARACTERS, LONGEST_ID, sealed
+from hydrallm.formats.calls import CallCheck
 from hydrallm.formats.canonical import Text, Thinking, ToolUse
 from hydrallm.formats.canonical_answer import (
     Added,
@@ -105,8 +107,9 @@ class ConverseWriter:
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
+        self._check = CallCheck(asked.custom)
         # Those that have begun and are not written to their end. The first is the one whose turn it is.
-        self._blocks: dict[int, _Block] = {}
+        self._blocks: OrderedDict[int, _Block] = OrderedDict()
         self._turn: int | None = None  # whose it is
         self._current: _Block | None = None
         self._number = 0  # the index of the current block in what is written
@@ -117,6 +120,7 @@ class ConverseWriter:
 
     def feed(self, events: list[Event]) -> bytes:
         """Return the frames that say ``events``."""
+        self._check.feed(events)
         frames: list[bytes] = []
         for event in events:
             if type(event) is Added and event.index == self._turn:

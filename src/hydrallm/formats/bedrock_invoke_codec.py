@@ -22,6 +22,7 @@ from hydrallm.formats.anthropic_content import Carrier
 from hydrallm.formats.anthropic_stream import EventReader
 from hydrallm.formats.anthropic_writer import EventWriter
 from hydrallm.formats.bedrock_path import model_path
+from hydrallm.formats.canonical import UntranslatableError
 from hydrallm.formats.eventstream import FrameDecoder, HeadersError, encode_frame, read_headers
 
 if TYPE_CHECKING:
@@ -74,9 +75,7 @@ class InvokeReader:
 
     def finish(self) -> list[Event]:
         """Return what is still owed at a clean end."""
-        said: list[Event] = []
-        self._reader.finish(said)
-        return said
+        return self._reader.finish()
 
 
 class BedrockInvokeCodec:
@@ -86,7 +85,12 @@ class BedrockInvokeCodec:
 
     def read_request(self, body: bytes, *, model: str, stream: bool) -> Request:
         """Return what a client asks of one of Anthropic's models."""
-        return anthropic_request.read_request(body, format_=self.name, model=model, stream=stream)
+        try:
+            return anthropic_request.read_request(body, format_=self.name, model=model, stream=stream)
+        except UntranslatableError:
+            if b'"anthropic_version"' in body:
+                raise
+            raise UntranslatableError("the body is not of Anthropic's form, the only one that is translated") from None
 
     def compose(self, request: Request, target: Target) -> Composed:
         """Return ``request`` as a body for ``target``, which must be one of Anthropic's models.

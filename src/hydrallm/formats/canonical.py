@@ -11,8 +11,9 @@ The canonical form holds what at least two formats can say. What only one can sa
 
 * ``extra``: the members of the client's request that nobody here knows, by name. A format that does not know them
   either drops them and says so.
-* ``bound``: what ties a request to its own format, so that no other can serve it (``n`` over 1, a hosted tool, the id
-  of a stored response): a model that speaks another format is skipped, and these are the reasons.
+* ``bound``: what ties a request to its own format, so that no other can serve it (``n`` over 1, the id of a stored
+  response): a model that speaks another format is skipped, and these are the reasons. A tool that a provider runs binds
+  only if it has to be called; else it is among ``extra``, under its type.
 * parts keep what identifies them (signatures, ids, cache marks); a format that cannot say them drops them from its
   copy.
 
@@ -34,8 +35,6 @@ from hydrallm.formats.facts import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-# -- parts of messages -------------------------------------------------------------------------------------------------
 
 
 class Cache(msgspec.Struct, frozen=True, gc=False):

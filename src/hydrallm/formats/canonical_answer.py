@@ -28,6 +28,10 @@ class Stop(enum.StrEnum):
     """A long turn, to be continued by asking again."""
 
 
+CUT = frozenset({Stop.LENGTH, Stop.CONTEXT})
+"""The answer goes on no further, though the model would have."""
+
+
 class Usage(msgspec.Struct, frozen=True):
     """Tokens; None where the API did not tell.
 
@@ -136,6 +140,18 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
 
 
 Event = Started | PartStarted | Added | Signed | Cited | PartEnded | Used | Stopped | Ended
+
+
+def stop_with(stop: Stop, *, calls: bool) -> Stop:
+    """Return why an answer ended. Some servers call a tool and say that they simply ended; some the other way round.
+
+    Args:
+        stop: as the server has it.
+        calls: whether the answer has calls of tools in it.
+    """
+    if calls:
+        return Stop.TOOL_USE if stop is Stop.END else stop
+    return Stop.END if stop is Stop.TOOL_USE else stop
 
 
 def merged(usage: Usage, later: Usage) -> Usage:

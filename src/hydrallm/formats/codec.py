@@ -72,7 +72,11 @@ class Writer(Protocol):
     """Writes a stream of one format."""
 
     def feed(self, events: list[Event]) -> bytes:
-        """Return the bytes that say ``events``; may be empty. After ``Ended`` the stream is complete."""
+        """Return the bytes that say ``events``; may be empty. After ``Ended`` the stream is complete.
+
+        Raises:
+            UntranslatableError: there is a call among them that cannot be run (:mod:`hydrallm.formats.calls`).
+        """
 
 
 class Codec(Protocol):
@@ -112,7 +116,11 @@ class Codec(Protocol):
         """
 
     def write_answer(self, answer: Answer, asked: Asked) -> bytes:
-        """Return ``answer`` as a body of this format."""
+        """Return ``answer`` as a body of this format.
+
+        Raises:
+            UntranslatableError: it has a call that cannot be run (:mod:`hydrallm.formats.calls`).
+        """
 
     def reader(self) -> Reader:
         """Return the reader of a new stream."""

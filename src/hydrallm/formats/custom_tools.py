@@ -36,6 +36,7 @@ class _Format(msgspec.Struct, frozen=True):
 
 _FORMAT = msgspec.json.Decoder(_Format)
 _OBJECT = msgspec.json.Decoder(dict[str, object])
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Functions(msgspec.Struct, frozen=True):
@@ -90,6 +91,33 @@ def _call(part: Part) -> Part:
         return part
     text = part.arguments.encode("utf-8", "replace").decode()
     return msgspec.structs.replace(part, arguments=msgspec.json.encode({_ARGUMENT: text}).decode(), custom=False)
+
+
+# ---- the format of such a tool, which Chat Completions nests and Responses does not
+
+
+def flat_format(said: msgspec.Raw | None) -> msgspec.Raw | None:
+    """Return the ``format`` of a custom tool as Responses has it, without Chat's ``grammar`` around the rest."""
+    members = {} if said is None else _members(said)
+    if "grammar" not in members:
+        return said
+    return msgspec.Raw(msgspec.json.encode({"type": members.get("type"), **_members(members["grammar"])}))
+
+
+def nested_format(said: msgspec.Raw) -> msgspec.Raw:
+    """Return the ``format`` of a custom tool as Chat has it; see :func:`flat_format`."""
+    members = _members(said)
+    kind = members.pop("type", None)
+    if "definition" not in members:
+        return said
+    return msgspec.Raw(msgspec.json.encode({"type": kind, "grammar": members}))
+
+
+def _members(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
+    try:
+        return _MEMBERS.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
 
 
 # ---- the way back

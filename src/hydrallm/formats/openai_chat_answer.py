@@ -2,8 +2,9 @@
 
 PURE. https://platform.openai.com/docs/api-reference/chat/object, and what compatible servers make of it: thoughts in
 ``reasoning_content`` or ``reasoning``, or in a list of content parts (Mistral); calls under the finish reason ``stop``
-(Ollama, Gemini); calls without an id, or with arguments that are an object and not its text; cached tokens in members
-of their own (DeepSeek, Moonshot); tokens of thought that are in the total alone (xAI, Gemini).
+(Ollama, Gemini); calls without an id, or with arguments that are an object and not its text; one call in
+``function_call``; cached tokens in members of their own (DeepSeek, Moonshot); tokens of thought that are in the total
+alone (xAI, Gemini); counts such as ``11.0``.
 
 An answer has one text and one refusal here, and its calls come after them. So texts of other formats are joined, and
 nothing is put between them, for they may be one sentence cut by its citations.
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hydrallm.formats import strict_json
+from hydrallm.formats.calls import check_calls
 from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
-from hydrallm.formats.canonical_answer import Answer, Stop, Usage
+from hydrallm.formats.canonical_answer import Answer, Stop, Usage, stop_with
 from hydrallm.formats.custom_tools import restored
+from hydrallm.formats.figures import figure, figures_of, word
 from hydrallm.formats.openai_chat_conversation import ID_CHARACTERS, ID_LENGTH
 from hydrallm.formats.openai_chat_request import arguments_of, is_said, thought_of
 from hydrallm.formats.openai_choices import FILTERED
@@ -57,30 +60,7 @@ TIERS = {
 }
 """Service tiers that OpenAI has a word for, by the words of all formats."""
 
-
-class PromptDetails(msgspec.Struct, frozen=True, gc=False):
-    """Of the tokens of the prompt."""
-
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class CompletionDetails(msgspec.Struct, frozen=True, gc=False):
-    """Of the tokens of the answer."""
-
-    reasoning_tokens: int | None = None
-
-
-class ChatUsage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens as chat counts them; the last two are of Moonshot and of DeepSeek."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    prompt_tokens_details: PromptDetails | None = None
-    completion_tokens_details: CompletionDetails | None = None
-    cached_tokens: int | None = None
-    prompt_cache_hit_tokens: int | None = None
+_CACHED = (("prompt_tokens_details", "cached_tokens"), ("prompt_cache_hit_tokens",), ("cached_tokens",))
 
 
 class Function(msgspec.Struct, frozen=True):
@@ -100,10 +80,23 @@ class Custom(msgspec.Struct, frozen=True):
 class Call(msgspec.Struct, frozen=True):
     """A call; in a stream, more of that, by its index."""
 
-    index: int | None = None
-    id: str | None = None
+    index: object = None
+    id: object = None
     function: Function | None = None
     custom: Custom | None = None
+
+    @property
+    def place(self) -> int | None:
+        """Its index; None if there is none."""
+        index = self.index
+        if isinstance(index, str) and index.isdecimal() and len(index) < 9:
+            return int(index)
+        return int(index) if isinstance(index, int | float) else None
+
+    @property
+    def identity(self) -> str:
+        """Its id; empty if there is none."""
+        return str(self.id) if isinstance(self.id, str | int) else ""
 
 
 class ContentPart(msgspec.Struct, frozen=True):
@@ -118,23 +111,31 @@ class Said(msgspec.Struct, frozen=True):
     """A message; in a stream, more of it."""
 
     content: str | list[ContentPart] | None = None
-    refusal: str | None = None
+    refusal: object = None
     reasoning_content: object = None
     reasoning: object = None
     tool_calls: list[Call] | None = None
+    function_call: Function | None = None
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls in it; the one of ``function_call``, which there was before there were tools."""
+        if self.function_call is None or self.tool_calls:
+            return self.tool_calls or []
+        return [Call(function=self.function_call)]
 
 
 class _Choice(msgspec.Struct, frozen=True):
     message: Said
-    index: int | None = None
-    finish_reason: str | None = None
+    index: object = None
+    finish_reason: object = None
 
 
 class _Completion(msgspec.Struct, frozen=True):
     choices: list[_Choice]
     id: object = None
     model: object = None
-    usage: ChatUsage | None = None
+    usage: msgspec.Raw = msgspec.Raw()
     service_tier: object = None
 
 
@@ -144,10 +145,10 @@ _COMPLETION = msgspec.json.Decoder(_Completion).decode
 def read_answer(body: bytes) -> Answer:
     """Return what a whole answer says; see :class:`~hydrallm.formats.codec.Codec`."""
     completion = strict_json.read_tolerantly(body, _COMPLETION, "a chat completion")
-    choice = next((choice for choice in completion.choices if not choice.index), None)
+    choice = next((choice for choice in completion.choices if is_first(choice.index)), None)
     if choice is None:
         raise UntranslatableError("this is not a chat completion: choices: the first one is missing")
-    said, identity = choice.message, text_of(completion.id)
+    said, identity = choice.message, word(completion.id)
     parts: list[Text | Thinking | ToolUse] = []
     if thought := thought_in(said):
         parts.append(Thinking(thought))
@@ -155,21 +156,22 @@ def read_answer(body: bytes) -> Answer:
         parts += (part for part in map(content_part, said.content) if part is not None)
     elif said.content:
         parts.append(Text(said.content))
-    if said.refusal:
-        parts.append(Text(said.refusal, refusal=True))
-    calls = [_tool_use(call, at, identity) for at, call in enumerate(said.tool_calls or ())]
+    if refusal := word(said.refusal):
+        parts.append(Text(refusal, refusal=True))
+    calls = [_tool_use(call, at, identity) for at, call in enumerate(said.calls)]
     return Answer(
         id=identity,
-        model=text_of(completion.model),
+        model=word(completion.model),
         parts=(*parts, *calls),
-        stop=stop_of(choice.finish_reason, calls=bool(calls), refused=bool(said.refusal)),
-        usage=usage_of(completion.usage),
-        tier=text_of(completion.service_tier),
+        stop=stop_of(word(choice.finish_reason), calls=bool(calls), refused=bool(refusal)),
+        usage=usage_of(completion.usage) or Usage(),
+        tier=word(completion.service_tier),
     )
 
 
 def write_answer(answer: Answer, asked: Asked) -> bytes:
     """Return ``answer`` as a body; see :class:`~hydrallm.formats.codec.Codec`."""
+    check_calls(answer, asked.custom)
     answer = restored(answer, asked.custom)
     texts = [part for part in answer.parts if isinstance(part, Text)]
     words = "".join(part.text for part in texts if not part.refusal)
@@ -203,9 +205,9 @@ def write_answer(answer: Answer, asked: Asked) -> bytes:
 # ---- what whole answers and streams have in common
 
 
-def text_of(value: object) -> str:
-    """Return a member that should be a text, or no text."""
-    return value if isinstance(value, str) else ""
+def is_first(index: object) -> bool:
+    """Return whether a choice with ``index`` is the first, which is the only one that is asked for."""
+    return not index or index == "0"
 
 
 def thought_in(said: Said) -> str:
@@ -220,12 +222,12 @@ def content_part(part: ContentPart) -> Text | Thinking | None:
     return Text(part.text) if part.text else None
 
 
-def call_id(said: str | None, at: int, answer: str) -> str:
+def call_id(said: str, at: int, answer: str) -> str:
     """Return the id of a call; where a server gave none, one that no other call of the conversation has."""
     return said or (f"call_{answer}_{at}" if answer else f"call_{at}")
 
 
-def stop_of(reason: str | None, *, calls: bool, refused: bool) -> Stop:
+def stop_of(reason: str, *, calls: bool, refused: bool) -> Stop:
     """Return why an answer ended.
 
     Args:
@@ -233,10 +235,8 @@ def stop_of(reason: str | None, *, calls: bool, refused: bool) -> Stop:
         calls: whether there are calls of tools, which some servers end with ``stop``.
         refused: whether there is a refusal, which OpenAI ends with ``stop``.
     """
-    stop = STOPS.get(reason or "", Stop.END)
-    if stop is Stop.END:
-        return Stop.TOOL_USE if calls else Stop.REFUSAL if refused else stop
-    return Stop.END if stop is Stop.TOOL_USE and not calls else stop
+    stop = stop_with(STOPS.get(reason, Stop.END), calls=calls)
+    return Stop.REFUSAL if refused and stop is Stop.END else stop
 
 
 def finish_of(stop: Stop, *, refused: bool) -> str:
@@ -244,23 +244,27 @@ def finish_of(stop: Stop, *, refused: bool) -> str:
     return "stop" if refused and stop is Stop.REFUSAL else FINISHES[stop]
 
 
-def usage_of(usage: ChatUsage | None) -> Usage:
-    """Return the usage: the prompt's tokens without those that were read from a cache or written to it."""
-    if usage is None:
-        return Usage()
-    prompt, output = usage.prompt_tokens, usage.completion_tokens
-    details = usage.prompt_tokens_details or PromptDetails()
-    known = (details.cached_tokens, usage.prompt_cache_hit_tokens, usage.cached_tokens)
-    read = next((tokens for tokens in known if tokens is not None), None)
-    written = details.cache_write_tokens
-    if prompt is not None and output is not None and usage.total_tokens is not None:
-        output = max(output, usage.total_tokens - prompt)
+def usage_of(member: msgspec.Raw) -> Usage | None:
+    """Return what the member ``usage`` tells: the prompt without what was read from a cache or written to it.
+
+    Returns:
+        the usage; None if the member is not there. ``prompt_cache_hit_tokens`` is of DeepSeek, ``cached_tokens`` beside
+        the others of Moonshot.
+    """
+    if not (figures := figures_of(member)):
+        return None
+    prompt, output = figure(figures, "prompt_tokens"), figure(figures, "completion_tokens")
+    read = next((tokens for path in _CACHED if (tokens := figure(figures, *path)) is not None), None)
+    written = figure(figures, "prompt_tokens_details", "cache_write_tokens")
+    total = figure(figures, "total_tokens")
+    if prompt is not None and output is not None and total is not None:
+        output = max(output, total - prompt)
     return Usage(
         input=None if prompt is None else max(0, prompt - (read or 0) - (written or 0)),
         cache_read=read,
         cache_write=written,
         output=output,
-        reasoning=None if (spent := usage.completion_tokens_details) is None else spent.reasoning_tokens,
+        reasoning=figure(figures, "completion_tokens_details", "reasoning_tokens"),
     )
 
 
@@ -304,7 +308,7 @@ def _mended(value: Any) -> Any:  # noqa: ANN401 - what JSON can say
 
 
 def _tool_use(call: Call, at: int, answer: str) -> ToolUse:
-    identity = call_id(call.id, at, answer)
+    identity = call_id(call.identity, at, answer)
     if call.custom is not None:
         return ToolUse(identity, call.custom.name or "", call.custom.input or "", custom=True)
     function = call.function or Function()

@@ -196,7 +196,6 @@ class Body(msgspec.Struct, frozen=True):
     audio: object = None
     functions: object = None
     function_call: object = None
-    web_search_options: object = None
     moderation: object = None
 
 

@@ -18,15 +18,18 @@ served here. Responses serves all of them, and keeps the thoughts: :func:`needs_
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hydrallm.formats import reasons
 from hydrallm.formats.canonical import Choice, Composed, ToolResult, ToolUse, UnservedError
-from hydrallm.formats.custom_tools import Functions, as_functions
+from hydrallm.formats.custom_tools import Functions, as_functions, nested_format
+from hydrallm.formats.defaults import asks
 from hydrallm.formats.effort import NONE, told
 from hydrallm.formats.openai_chat_conversation import NAME_CHARACTERS, NAME_LENGTH, Conversation, Record
-from hydrallm.formats.openai_chat_request import NAME, nested_format
+from hydrallm.formats.openai_chat_request import NAME
 from hydrallm.formats.renaming import Renaming
 
 if TYPE_CHECKING:
@@ -52,6 +55,8 @@ _TIERS = {
 
 def compose(request: Request, target: Target) -> Composed:
     """Return ``request`` as a chat request for ``target``; see :class:`~hydrallm.formats.codec.Codec`."""
+    if request.bound:
+        raise UnservedError(request.bound)
     return _Composition(request, target).composed()
 
 
@@ -73,7 +78,7 @@ class _Composition:
         self._custom = functions.custom
         self._target = target
         self._facts = target.facts
-        self._record = Record(request)
+        self._record = Record()
         self._record.dropped.update(dict.fromkeys(functions.dropped))
 
     def composed(self) -> Composed:
@@ -89,26 +94,29 @@ class _Composition:
         body |= tools | self._sampling() | self._limits() | self._reasoning(tools=bool(tools)) | self._identity()
         if request.output is not None:
             body["response_format"] = self._response_format(request.output)
-        if request.format == NAME:
-            body |= request.extra
-        else:
-            record.dropped.update(dict.fromkeys(request.extra))
+        for name, raw in request.extra.items():
+            if request.format == NAME and "." not in name:
+                body[name] = raw
+            else:
+                record.drop(name)
         if record.reasons:
             raise UnservedError(tuple(record.reasons))
         try:
             encoded = msgspec.json.encode(body)
         except UnicodeEncodeError:
-            raise UnservedError(("it has half of a surrogate pair, which no JSON can say",)) from None
+            raise UnservedError((reasons.HALF_CHARACTER,)) from None
         custom = tuple(map(record.names.of, self._custom))
         return Composed(encoded, request.named(record.dropped), record.names.changed, record.ids.changed, custom)
 
     def _tools(self) -> dict[str, Any]:
         request, choice = self._request, self._request.tool_choice
         if not self._facts.tools and (request.tools or _has_tools(request.messages)):
-            self._record.refuse("the model takes no tools")
+            self._record.refuse(reasons.TOOLS)
         allowed = choice.allowed if choice is not None else ()
         tools = [self._tool(tool) for tool in request.tools if not allowed or tool.name in allowed]
         if not tools:
+            if choice is not None and choice.forces:
+                self._record.refuse(reasons.NO_TOOLS)
             return {}
         if self._facts.chat_tools == "none":
             self._record.refuse("the model takes tools in Responses only, not in chat")
@@ -122,7 +130,7 @@ class _Composition:
     def _tool(self, tool: Tool) -> dict[str, Any]:
         self._record.mark(tool)
         if tool.native is not None:
-            self._record.refuse(f"the tool {tool.name!r}, which only Anthropic defines")
+            self._record.refuse(reasons.client_tool(tool.name, "Anthropic"))
         said: dict[str, Any] = {"name": self._record.names.of(tool.name)}
         if tool.description is not None:
             said["description"] = tool.description
@@ -138,9 +146,9 @@ class _Composition:
     def _choice(self, choice: ToolChoice) -> str | dict[str, Any]:
         facts = self._facts
         if choice.forces and not facts.forced_tool:
-            self._record.refuse("the model refuses to be forced to call a tool")
+            self._record.refuse(reasons.FORCED_CALL)
         elif choice.forces and facts.thinks_always and not facts.forced_tool_thinking:
-            self._record.refuse("the model always thinks, and refuses to be forced to call a tool while it does")
+            self._record.refuse(reasons.FORCED_CALL_THINKING)
         if choice.choice is not Choice.TOOL:
             return choice.choice.value
         custom = any(tool.custom and tool.name == choice.name for tool in self._request.tools)
@@ -157,7 +165,7 @@ class _Composition:
         }
         said = {name: value for name, value in wanted.items() if value is not None}
         if not self._facts.sampling:
-            for name in said:
+            for name in filter(partial(asks, request), said):
                 self._record.drop(name)
             said = {}
         if request.top_k is not None:
@@ -174,7 +182,7 @@ class _Composition:
         if stop := [text for text in request.stop if text]:
             body["stop"] = stop
         if len(stop) > _STOPS:
-            self._record.refuse(f"{len(stop)} stop sequences: chat takes {_STOPS}")
+            self._record.refuse(reasons.stop_sequences(len(stop), "Chat Completions", _STOPS))
         return body
 
     def _reasoning(self, *, tools: bool) -> dict[str, Any]:
@@ -183,7 +191,7 @@ class _Composition:
         if verbosity := self._request.verbosity:
             if self._facts.efforts:
                 body["verbosity"] = verbosity
-            else:
+            elif asks(self._request, "verbosity"):
                 self._record.drop("verbosity")
         if (reasoning := self._request.reasoning) is None:
             return body
@@ -211,7 +219,7 @@ class _Composition:
             self._record.drop("metadata")  # OpenAI refuses it of an answer that is not stored
         if tier := _TIERS.get(request.tier):
             body["service_tier"] = tier
-        elif request.tier not in {"", "auto"}:
+        elif asks(request, "tier"):
             self._record.drop("tier")
         return body
 
@@ -219,7 +227,7 @@ class _Composition:
         if output.schema is None:
             return {"type": "json_object"}
         if not self._facts.json_output:
-            self._record.refuse("the model takes no schema for its answer")
+            self._record.refuse(reasons.SCHEMA)
         said: dict[str, Any] = {
             "name": Renaming(NAME_CHARACTERS, NAME_LENGTH).of(output.name or "answer"),
             "schema": output.schema,

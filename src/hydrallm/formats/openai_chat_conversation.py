@@ -8,8 +8,10 @@ after the calls, and all that a model says in a turn is one message, for all its
 from __future__ import annotations
 
 from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from hydrallm.formats import reasons
 from hydrallm.formats.canonical import (
     Document,
     Image,
@@ -54,8 +56,8 @@ class Record:
         ids: of their calls.
     """
 
-    def __init__(self, request: Request) -> None:
-        self.reasons = dict.fromkeys(request.bound)
+    def __init__(self) -> None:
+        self.reasons: dict[str, None] = {}
         self.dropped: dict[str, None] = {}
         self.names = Renaming(NAME_CHARACTERS, NAME_LENGTH)
         self.ids = Renaming(ID_CHARACTERS, ID_LENGTH)
@@ -97,15 +99,18 @@ class Conversation:
             self._record.drop("cache")
         if request.system:
             messages.append({"role": "system", "content": self._said(request.system)})
-        for role, turn in groupby(request.messages, key=lambda message: message.role):
-            if role is Role.USER:
-                messages += self._user(list(turn))
+        for role, group in groupby(request.messages, key=attrgetter("role")):
+            turn = list(group)
+            if len(turn) == 1 and (text := _plain(turn[0])) is not None:  # most are, and long conversations are long
+                messages.append({"role": role, "content": text})
+            elif role is Role.USER:
+                messages += self._user(turn)
             elif role is Role.ASSISTANT:
-                messages.append(self._assistant(list(turn)))
+                messages.append(self._assistant(turn))
             else:
                 messages += map(self._instructions, turn)
         if not self._facts.prefill and request.messages and request.messages[-1].role is Role.ASSISTANT:
-            self._record.refuse("the model does not continue an assistant's turn")
+            self._record.refuse(reasons.CONTINUED_TURN)
         return messages
 
     def _instructions(self, said: Message) -> dict[str, Any]:
@@ -160,7 +165,7 @@ class Conversation:
         if calls:
             message["tool_calls"] = calls
         if any(isinstance(part, Image | Document) for part in parts):
-            self._record.refuse("an image or a document in an assistant's turn")
+            self._record.refuse(reasons.ASSISTANT_IMAGE)
         return message | _named(turn[0])
 
     def _thought(self, thoughts: list[Thinking]) -> str:
@@ -226,9 +231,9 @@ class Conversation:
     def _image(self, image: Image) -> dict[str, Any]:
         source = image.source
         if not self._facts.images:
-            self._record.refuse("the model takes no images")
+            self._record.refuse(reasons.IMAGES)
         if source.file:
-            self._record.refuse("an image by its id: chat has no such")
+            self._record.refuse("the id of an image, for which Chat Completions has no member")
         link = {"url": source.url or data_url(source.media_type or image_type(source.data), source.data)}
         if image.detail in _DETAILS:
             link["detail"] = image.detail
@@ -236,7 +241,7 @@ class Conversation:
 
     def _document(self, document: Document) -> list[dict[str, Any]]:
         if not self._facts.documents:
-            self._record.refuse("the model takes no documents")
+            self._record.refuse(reasons.DOCUMENTS)
         if document.citations:
             self._record.drop("citations")
         pieces = [{"type": "text", "text": document.context}] if document.context else []
@@ -245,15 +250,23 @@ class Conversation:
             named = f"{document.name}\n\n{document.text}" if document.name else document.text
             return [*pieces, {"type": "text", "text": named}]
         if source.url:
-            self._record.refuse("a document by its URL: chat has no such")
+            self._record.refuse(reasons.DOCUMENT_URL)
         if source.file and not self._request.format.startswith("openai-"):
-            self._record.refuse("a document by its id at another provider")
+            self._record.refuse(reasons.FILE)
         file = {"file_id": source.file}
         if not source.file:
             media_type = source.media_type or _PDF
             name = document.name or f"document.{media_type.rpartition('/')[2]}"
             file = {"filename": name, "file_data": data_url(media_type, source.data)}
         return [*pieces, {"type": "file", "file": file}]
+
+
+def _plain(said: Message) -> str | None:
+    """Return the text of a message that is one, with nothing beside it."""
+    part = said.parts[0] if len(said.parts) == 1 and not said.name else None
+    if not isinstance(part, Text) or part.refusal or part.citations is not None or part.cache is not None:
+        return None
+    return part.text
 
 
 def _named(said: Message) -> dict[str, str]:

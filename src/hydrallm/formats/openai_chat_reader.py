@@ -6,9 +6,11 @@ ends where another kind of part begins; but calls go on side by side, told apart
 Text after a call is a new part.
 
 Reading is tolerant of what compatible servers do with calls: no index, or the same for all (Gemini), so that only a new
-id tells a new call; the id and the name again in every chunk; the name after the id; no id at all.
+id tells a new call; no id either, so that a name tells it which comes with arguments, after a call that has all of its
+own; the id and the name again in every chunk; the name after the id.
 
-Some streams lack ``[DONE]``; that they are complete all the same is for
+A finish reason does not end a stream: some servers give one in each chunk, or before the last of a call. So the answer
+has ended with ``[DONE]``. Some streams lack it; that they are complete all the same is for
 :class:`~hydrallm.formats.openai_choices.ChoicesScan` to judge, and then :meth:`ChatReader.finish` gives the end.
 """
 
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hydrallm.formats import sse, strict_json
+from hydrallm.formats.arguments import is_object
 from hydrallm.formats.canonical import Text, Thinking, ToolUse
 from hydrallm.formats.canonical_answer import (
     Added,
@@ -29,14 +32,14 @@ from hydrallm.formats.canonical_answer import (
     Stopped,
     Used,
 )
+from hydrallm.formats.figures import word
 from hydrallm.formats.openai_chat_answer import (
     Call,
-    ChatUsage,
     Said,
     call_id,
     content_part,
+    is_first,
     stop_of,
-    text_of,
     thought_in,
     usage_of,
 )
@@ -46,15 +49,15 @@ if TYPE_CHECKING:
 
 
 class _Choice(msgspec.Struct, frozen=True, gc=False):
-    index: int | None = None
+    index: object = None
     delta: Said | None = None
     message: Said | None = None  # a few servers stream a whole message where a delta belongs
-    finish_reason: str | None = None
+    finish_reason: object = None
 
 
 class _Chunk(msgspec.Struct, frozen=True, gc=False):
     choices: list[_Choice] | None = None
-    usage: ChatUsage | None = None
+    usage: msgspec.Raw = msgspec.Raw()
     id: object = None
     model: object = None
     service_tier: object = None
@@ -68,18 +71,34 @@ class _Call:
 
     Attributes:
         id: of it.
+        name: of the tool; empty until it is known.
+        custom: whether the tool takes free text.
         part: the index of its part, or None.
-        held: what was said of its arguments before that.
+        said: its arguments so far.
     """
 
-    __slots__ = ("custom", "held", "id", "name", "part")
+    __slots__ = ("custom", "id", "name", "part", "said")
 
     def __init__(self, identity: str) -> None:
         self.id = identity
         self.name = ""
         self.custom = False
         self.part: int | None = None
-        self.held = ""
+        self.said: list[str] = []
+
+    def begins_another(self, identity: str, name: str, added: str) -> bool:
+        """Return whether a chunk that counts for this call, and has not its id, is the first of another.
+
+        Args:
+            identity: the chunk's; empty if it has none.
+            name: of the tool, likewise.
+            added: its arguments.
+        """
+        if name and (identity or self.name not in {"", name}):
+            return True
+        if not added or not (identity or name) or not self.said or not self.said[-1].rstrip().endswith("}"):
+            return False
+        return is_object("".join(self.said))
 
 
 class ChatReader:
@@ -88,7 +107,7 @@ class ChatReader:
     def __init__(self) -> None:
         self._id = ""
         self._begun = False
-        self._stopped = False
+        self._reason = ""
         self._ended = False
         self._refused = False
         self._parts = 0
@@ -119,9 +138,13 @@ class ChatReader:
             return []
         said: list[Event] = []
         self._begin("", "", said)
-        self._stop(None, said)
+        for call in self._calls:
+            if call.part is None:
+                self._start(call, said)
+        self._end_open(said)
+        said += (PartEnded(call.part) for call in self._calls if call.part is not None)
+        said += (Stopped(stop_of(self._reason, calls=bool(self._calls), refused=self._refused)), Ended())
         self._ended = True
-        said.append(Ended())
         return said
 
     def _take(self, data: bytes, said: list[Event]) -> None:
@@ -132,16 +155,17 @@ class ChatReader:
         except (ValueError, RecursionError):
             chunk = strict_json.read_tolerantly(data, _CHUNK, "a chunk of a chat completion")
         for choice in chunk.choices or ():
-            if choice.index:
+            if not is_first(choice.index):
                 continue
             if not self._begun:
-                self._begin(text_of(chunk.id), text_of(chunk.model), said)
+                self._begin(word(chunk.id), word(chunk.model), said)
             if (delta := choice.delta or choice.message) is not None:
                 self._grow(delta, said)
-            if choice.finish_reason:
-                self._stop(choice.finish_reason, said)
-        if chunk.usage is not None:
-            said.append(Used(usage_of(chunk.usage), text_of(chunk.service_tier)))
+            if (reason := word(choice.finish_reason)) and self._reason in ("", "stop"):
+                self._reason = reason  # a few servers say "stop" in every chunk
+        if (usage := usage_of(chunk.usage)) is not None:
+            self._begin(word(chunk.id), word(chunk.model), said)
+            said.append(Used(usage, word(chunk.service_tier)))
 
     def _begin(self, identity: str, model: str, said: list[Event]) -> None:
         if not self._begun:
@@ -163,11 +187,11 @@ class ChatReader:
                 for piece in content:
                     if (part := content_part(piece)) is not None:
                         self._say(part, said)
-        if delta.refusal:
+        if refusal := word(delta.refusal):
             self._refused = True
-            self._say(Text(delta.refusal, refusal=True), said)
-        for call in delta.tool_calls or ():
-            self._call(call, said)
+            self._say(Text(refusal, refusal=True), said)
+        if delta.tool_calls or delta.function_call is not None:
+            self._call(delta.calls, said)
 
     def _say(self, part: Text | Thinking, said: list[Event]) -> None:
         """Let the part that grows grow, if this is more of it; else begin a new one."""
@@ -185,33 +209,45 @@ class ChatReader:
         self._open = part
         self._parts += 1
 
-    def _call(self, more: Call, said: list[Event]) -> None:
-        call = self._called(more)
-        function, custom = more.function, more.custom
-        if custom is not None:
-            call.custom = True
-            name, added = custom.name, custom.input or ""
-        else:
-            name, added = (None, "") if function is None else (function.name, _arguments(function.arguments))
-        if call.part is None:
-            call.name = name or ""
-            call.held += added
-            if name:
+    def _call(self, calls: list[Call], said: list[Event]) -> None:
+        """Take what a chunk has of calls: more of one, or several."""
+        taken: list[_Call] = []
+        for more in calls:
+            function, custom = more.function, more.custom
+            if custom is not None:
+                name, added = custom.name or "", custom.input or ""
+            else:
+                name, added = ("", "") if function is None else (function.name or "", _arguments(function.arguments))
+            call = self._called(more, name, added, taken)
+            taken.append(call)
+            call.custom = call.custom or custom is not None
+            if added:
+                call.said.append(added)
+            if call.part is None and name:
+                call.name = name
                 self._start(call, said)
-        elif added:
-            said.append(Added(call.part, added))
+            elif call.part is not None and added:
+                said.append(Added(call.part, added))
 
-    def _called(self, more: Call) -> _Call:
-        """Return the call that a chunk has more of; a new one, if it is the first of it."""
-        known = self._calls[-1] if more.index is None and self._calls else self._indices.get(more.index or 0)
-        named = (more.function is not None and more.function.name) or (more.custom is not None and more.custom.name)
-        if known is not None and (not more.id or more.id == known.id or not named):
-            return known
-        if known is not None and (again := next((call for call in self._calls if call.id == more.id), None)):
-            return again
-        call = _Call(call_id(more.id, len(self._calls), self._id))
+    def _called(self, more: Call, name: str, added: str, taken: list[_Call]) -> _Call:
+        """Return the call that a chunk has more of; a new one, if it is the first of it.
+
+        Args:
+            more: of it.
+            name: of the tool; empty if it is not said.
+            added: to its arguments.
+            taken: the calls that the chunk has had something of.
+        """
+        place, identity = more.place, more.identity
+        known = self._calls[-1] if place is None and self._calls else self._indices.get(place or 0)
+        if known is not None and not (name and known in taken):
+            if identity and (same := next((call for call in self._calls if call.id == identity), None)):
+                return same
+            if not known.begins_another(identity, name, added):
+                return known
+        call = _Call(call_id(identity, len(self._calls), self._id))
         self._calls.append(call)
-        self._indices[len(self._indices) if more.index is None else more.index] = call
+        self._indices[len(self._indices) if place is None else place] = call
         return call
 
     def _start(self, call: _Call, said: list[Event]) -> None:
@@ -219,24 +255,13 @@ class ChatReader:
         call.part = self._parts
         self._parts += 1
         said.append(PartStarted(call.part, ToolUse(call.id, call.name, "", custom=call.custom)))
-        if call.held:
-            said.append(Added(call.part, call.held))
+        if call.said:
+            said.append(Added(call.part, "".join(call.said)))
 
     def _end_open(self, said: list[Event]) -> None:
         if self._open is not None:
             said.append(PartEnded(self._parts - 1))
             self._open = None
-
-    def _stop(self, reason: str | None, said: list[Event]) -> None:
-        for call in self._calls:
-            if call.part is None:
-                self._start(call, said)
-        self._end_open(said)
-        if self._stopped:
-            return
-        self._stopped = True
-        said += (PartEnded(call.part) for call in self._calls if call.part is not None)
-        said.append(Stopped(stop_of(reason, calls=bool(self._calls), refused=self._refused)))
 
 
 def _arguments(raw: msgspec.Raw) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hydrallm.formats import openai_chat_body as chat
-from hydrallm.formats import strict_json
+from hydrallm.formats import reasons, strict_json
 from hydrallm.formats.canonical import (
     Cache,
     Choice,
@@ -36,6 +36,7 @@ from hydrallm.formats.canonical import (
     ToolUse,
     UntranslatableError,
 )
+from hydrallm.formats.custom_tools import flat_format
 from hydrallm.formats.data_url import split_data_url
 
 if TYPE_CHECKING:
@@ -58,22 +59,25 @@ NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 """The schema of a function that has none."""
 
 _PDF = "application/pdf"
+_TRUE = msgspec.Raw(b"true")
 LONG = "12h"
 """Of OpenAI's two lifetimes of a cache mark, the one that is not the default."""
 
 
-# What no other format has; and of what values that holds.
-_BOUND: tuple[tuple[str, Callable[[object], bool]], ...] = (
-    ("n", lambda n: n != 1),
-    ("logprobs", bool),
-    ("top_logprobs", bool),
-    ("modalities", lambda wanted: wanted not in ([], ["text"])),
-    ("audio", lambda _: True),
-    ("functions", bool),
-    ("function_call", lambda _: True),
-    ("web_search_options", lambda _: True),
-    ("moderation", lambda _: True),
+# What no other format has: of what values that holds, and the reason.
+_BOUND: tuple[tuple[str, Callable[[object], bool], str], ...] = (
+    ("n", lambda n: n != 1, "`n` over 1"),
+    ("logprobs", bool, "`logprobs`"),
+    ("top_logprobs", bool, "`top_logprobs`"),
+    ("modalities", lambda wanted: wanted not in ([], ["text"]), "`modalities` other than text"),
+    ("audio", lambda _: True, "`audio`"),
+    ("functions", bool, "`functions`, the older form of `tools`"),
+    ("function_call", lambda choice: not isinstance(choice, str), "`function_call`, the older form of `tool_choice`"),
+    ("moderation", lambda _: True, "`moderation`"),
 )
+
+# What says no more than what any format does anyway. Whether an answer is stored its caller does not notice.
+_ORDINARY = {"logit_bias": {b"{}"}, "store": {b"true", b"false"}}
 
 _CHOICES = {"auto": Choice.AUTO, "none": Choice.NONE, "required": Choice.REQUIRED, "any": Choice.REQUIRED}
 
@@ -86,15 +90,17 @@ def read_request(body: bytes, *, model: str, stream: bool) -> Request:
     asked = strict_json.read_strictly(body, chat.decode, "a chat request")
     reading = _Reading(asked)
     members = strict_json.read_strictly(body, chat.decode_members, "a chat request")
-    for name, binds in _BOUND:
+    for name, binds, reason in _BOUND:
         value = getattr(asked, name)
         if value is not None and binds(value):
-            reading.bind(name)
+            reading.bind(reason)
     effort = asked.reasoning_effort
     most = asked.max_completion_tokens if asked.max_completion_tokens is not None else asked.max_tokens
     options = asked.stream_options
     tools = tuple(filter(None, (reading.tool(tool, at) for at, tool in enumerate(asked.tools or ()))))
+    choice = reading.choice(asked.tool_choice, anything=bool(tools))
     output = reading.output()
+    extra = {name: raw for name, raw in members.items() if name not in chat.KNOWN and _asks(name, raw)}
     return Request(
         format=NAME,
         model=asked.model or model,
@@ -102,14 +108,14 @@ def read_request(body: bytes, *, model: str, stream: bool) -> Request:
         system=tuple(reading.system),
         messages=tuple(reading.messages),
         tools=tools,
-        tool_choice=_tool_choice(asked.tool_choice),
+        tool_choice=choice,
         parallel=asked.parallel_tool_calls,
         max_tokens=_whole(most, "max_tokens" if asked.max_completion_tokens is None else "max_completion_tokens"),
         temperature=asked.temperature,
         temperature_max=2.0,
         top_p=asked.top_p,
-        top_k=_whole(asked.top_k, "top_k"),
-        stop=(asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ()),
+        top_k=top_k if (top_k := _whole(asked.top_k, "top_k")) and top_k > 0 else None,
+        stop=tuple(filter(None, [asked.stop] if isinstance(asked.stop, str) else asked.stop or ())),
         seed=_whole(asked.seed, "seed"),
         frequency_penalty=asked.frequency_penalty,
         presence_penalty=asked.presence_penalty,
@@ -122,7 +128,7 @@ def read_request(body: bytes, *, model: str, stream: bool) -> Request:
         cache_key=asked.prompt_cache_key or "",
         usage_in_stream=options is not None and options.include_usage is True,
         bound=tuple(reading.bound),
-        extra={name: raw for name, raw in members.items() if name not in chat.KNOWN and bytes(raw) != b"null"},
+        extra=extra | {f"tools.{kind}": _TRUE for kind in reading.hosted},
         names=NAMES,
     )
 
@@ -134,12 +140,14 @@ class _Reading:
         system: the instructions before it.
         messages: it.
         bound: what no other format can serve.
+        hosted: the types of tools that the provider runs.
     """
 
     def __init__(self, asked: chat.Body) -> None:
         self.system: list[Text] = []
         self.messages: list[Message] = []
         self.bound: dict[str, None] = {}
+        self.hosted: dict[str, None] = {}
         self._asked = asked
         for at, message in enumerate(asked.messages):
             self._message(message, f"messages[{at}]")
@@ -163,15 +171,15 @@ class _Reading:
             case "tool":
                 self._result(message, where)
             case "function":
-                self.bind("function messages, which have no id")
+                self.bind("a `function` message, the older form of a `tool` message")
             case other:
                 raise _wrong(f"{where}.role", f"{other!r} is none of system, developer, user, assistant and tool")
 
     def _assistant(self, message: chat.Message, where: str) -> tuple[Part, ...]:
         if message.audio:
-            self.bind("audio")
+            self.bind("`audio`")
         if message.function_call:
-            self.bind("function_call, which has no id")
+            self.bind("`function_call`, the older form of `tool_calls`")
         thought = next((said for said in (message.reasoning_content, message.reasoning) if is_said(said)), "")
         parts: list[Part] = [Thinking(str(thought))] if thought else []
         parts += self._parts(message, where)
@@ -220,7 +228,7 @@ class _Reading:
             case "text" | "refusal" | "image_url" | "file":
                 raise _wrong(f"{where}.{part.type}", "it is missing")
             case other:
-                self.bind(f"a content part of type {other!r}")
+                self.bind(reasons.content(other))
                 return None
 
     def tool(self, tool: chat.Tool, at: int) -> Tool | None:
@@ -237,8 +245,23 @@ class _Reading:
             case "function" | "custom":
                 raise _wrong(f"tools[{at}].{tool.type}", "it is missing")
             case other:
-                self.bind(f"a tool of type {other!r}")
+                self.hosted[other] = None
                 return None
+
+    def choice(self, said: str | chat.Choice | None, *, anything: bool) -> ToolChoice | None:
+        """Return which tools are to be called.
+
+        Args:
+            said: ``tool_choice``.
+            anything: whether there are tools that the client runs.
+        """
+        if isinstance(said, chat.Choice) and said.type in self.hosted:
+            self.bind(reasons.hosted_call("the provider"))
+            return None
+        choice = _tool_choice(said)
+        if choice is not None and choice.forces and self.hosted and not anything:
+            self.bind(reasons.hosted_call("the provider"))
+        return choice
 
     def output(self) -> JsonOutput | None:
         """Return whether the answer is to be JSON."""
@@ -253,7 +276,7 @@ class _Reading:
             case "json_schema":
                 raise _wrong("response_format.json_schema", "it is missing")
             case other:
-                self.bind(f"a response_format of type {other!r}")
+                self.bind(f"`response_format` of the type {other[:60]!r}")
                 return None
 
 
@@ -321,30 +344,6 @@ def _cache(part: chat.Part) -> Cache | None:
     return Cache("1h" if mark.ttl == LONG else "")
 
 
-def flat_format(said: msgspec.Raw | None) -> msgspec.Raw | None:
-    """Return the ``format`` of a custom tool as Responses has it, without Chat's ``grammar`` around the rest."""
-    members = {} if said is None else _members(said)
-    if "grammar" not in members:
-        return said
-    return msgspec.Raw(msgspec.json.encode({"type": members.get("type"), **_members(members["grammar"])}))
-
-
-def nested_format(said: msgspec.Raw) -> msgspec.Raw:
-    """Return the ``format`` of a custom tool as Chat has it; see :func:`flat_format`."""
-    members = _members(said)
-    kind = members.pop("type", None)
-    if "definition" not in members:
-        return said
-    return msgspec.Raw(msgspec.json.encode({"type": kind, "grammar": members}))
-
-
-def _members(raw: msgspec.Raw) -> dict[str, msgspec.Raw]:
-    try:
-        return chat.decode_members(raw)
-    except msgspec.DecodeError:
-        return {}
-
-
 def is_said(value: object) -> bool:
     """Return whether a member that has no standard is a text, and not an empty one."""
     return isinstance(value, str) and bool(value)
@@ -359,6 +358,12 @@ def thought_of(value: object) -> str:
 
 def _wrong(where: str, what: str) -> UntranslatableError:
     return UntranslatableError(f"this is not a chat request: {where}: {what}")
+
+
+def _asks(name: str, raw: msgspec.Raw) -> bool:
+    """Return whether a member that nobody here knows asks for anything."""
+    said = bytes(raw)
+    return said != b"null" and said not in _ORDINARY.get(name, ())
 
 
 def _given(raw: msgspec.Raw) -> msgspec.Raw | None:

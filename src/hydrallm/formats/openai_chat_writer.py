@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hydrallm.formats.calls import CallCheck
 from hydrallm.formats.canonical import Text, Thinking, ToolUse
 from hydrallm.formats.canonical_answer import Added, Ended, PartEnded, PartStarted, Stop, Stopped, Usage, Used, merged
 from hydrallm.formats.custom_tools import Restoration
@@ -41,6 +42,7 @@ class ChatWriter:
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
+        self._check = CallCheck(asked.custom)
         self._restoration = Restoration(asked.custom)
         head = {"id": identity_of(asked), "object": "chat.completion.chunk", "created": asked.created}
         self._head = b"data: " + encoded(head | {"model": asked.model})[:-1] + b',"choices":'
@@ -59,6 +61,7 @@ class ChatWriter:
 
     def feed(self, events: list[Event]) -> bytes:
         """Return the bytes that say ``events``."""
+        self._check.feed(events)
         written = []
         for event in self._restoration.feed(events):
             if type(event) is Added:

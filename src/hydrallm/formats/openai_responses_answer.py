@@ -19,10 +19,14 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 
+from hydrallm.formats.calls import check_calls
 from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
-from hydrallm.formats.canonical_answer import Answer, Stop, Usage
+from hydrallm.formats.canonical_answer import CUT, Answer, Stop, Usage
 from hydrallm.formats.custom_tools import restored
+from hydrallm.formats.figures import figure, figures_of, word
 from hydrallm.formats.foreign_thought import seal
+from hydrallm.formats.json_value import read_json
+from hydrallm.formats.namespaces import joined, split
 from hydrallm.formats.openai_responses_input import ID_CHARACTERS, LONGEST_ID
 from hydrallm.formats.openai_responses_items import MAKER, ReasoningItem, citations, decode, type_of
 from hydrallm.formats.strict_json import read_tolerantly
@@ -46,52 +50,39 @@ TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultr
 # ---- reading
 
 
-class _InputDetails(msgspec.Struct, frozen=True, gc=False):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
+class ResponseMember(msgspec.Struct, frozen=True):
+    """A response, whole or as the events of a stream carry it. What is of no weight may be of any type."""
 
+    id: object = None
+    model: object = None
+    status: object = None
+    output: msgspec.Raw = msgspec.Raw()
+    incomplete_details: object = None
+    usage: msgspec.Raw = msgspec.Raw()
+    service_tier: object = None
 
-class _OutputDetails(msgspec.Struct, frozen=True, gc=False):
-    reasoning_tokens: int | None = None
+    def items(self) -> list[msgspec.Raw] | None:
+        """Return its output; None where there is none.
 
+        Raises:
+            UntranslatableError: it is no list.
+        """
+        return None if bytes(self.output) in {b"", b"null"} else decode(_ITEM_LIST, self.output, "output")
 
-class UsageMember(msgspec.Struct, frozen=True):
-    """The ``usage`` of a response."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    input_tokens_details: _InputDetails | None = None
-    output_tokens_details: _OutputDetails | None = None
-
-    def usage(self) -> Usage:
-        """Return it as the canonical form counts: the input without what a cache gave or took."""
-        read, written = None, None
-        if self.input_tokens_details is not None:
-            read, written = self.input_tokens_details.cached_tokens, self.input_tokens_details.cache_write_tokens
-        fresh = self.input_tokens
+    def figures(self) -> Usage | None:
+        """Return its tokens, the input without what a cache gave or took; None where nothing is told."""
+        told = figures_of(self.usage)
+        if not told:
+            return None
+        whole, details = figure(told, "input_tokens"), told.get("input_tokens_details")
+        read, written = figure(details, "cached_tokens"), figure(details, "cache_write_tokens")
         return Usage(
-            input=None if fresh is None else max(0, fresh - (read or 0) - (written or 0)),
+            input=None if whole is None else max(0, whole - (read or 0) - (written or 0)),
             cache_read=read,
             cache_write=written,
-            output=self.output_tokens,
-            reasoning=None if self.output_tokens_details is None else self.output_tokens_details.reasoning_tokens,
+            output=figure(told, "output_tokens"),
+            reasoning=figure(told, "output_tokens_details", "reasoning_tokens"),
         )
-
-
-class _IncompleteDetails(msgspec.Struct, frozen=True, gc=False):
-    reason: str | None = None
-
-
-class ResponseMember(msgspec.Struct, frozen=True):
-    """A response, whole or as the events of a stream carry it."""
-
-    id: str | None = None
-    model: str | None = None
-    status: str | None = None
-    output: list[msgspec.Raw] | None = None
-    incomplete_details: _IncompleteDetails | None = None
-    usage: UsageMember | None = None
-    service_tier: str | None = None
 
     def stop(self, *, calls: bool, refuses: bool) -> Stop:
         """Return why it ended.
@@ -100,9 +91,9 @@ class ResponseMember(msgspec.Struct, frozen=True):
             calls: whether it calls tools.
             refuses: whether the model says no in it.
         """
-        reason = self.incomplete_details.reason if self.incomplete_details is not None else None
+        reason = word(self.incomplete_details.get("reason")) if isinstance(self.incomplete_details, dict) else ""
         if reason or self.status == "incomplete":
-            return _INCOMPLETE.get(reason or "", Stop.END)
+            return _INCOMPLETE.get(reason, Stop.END)
         return Stop.TOOL_USE if calls else Stop.REFUSAL if refuses else Stop.END
 
 
@@ -133,6 +124,7 @@ class CallItem(msgspec.Struct, frozen=True):
 
     call_id: str | None = None
     name: str | None = None
+    namespace: str | None = None
     id: str | None = None
     arguments: str | None = None
     input: str | None = None
@@ -140,10 +132,11 @@ class CallItem(msgspec.Struct, frozen=True):
     def call(self, *, custom: bool) -> ToolUse:
         """Return it as the canonical form has it. Some servers give but one of the two ids."""
         said = self.input or "" if custom else self.arguments or "{}"
-        return ToolUse(self.call_id or self.id or "", self.name or "", said, custom)
+        return ToolUse(self.call_id or self.id or "", joined(self.namespace or "", self.name or ""), said, custom)
 
 
 _RESPONSE = msgspec.json.Decoder(ResponseMember)
+_ITEM_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 ITEMS: dict[str, msgspec.json.Decoder[Any]] = {
     "message": msgspec.json.Decoder(MessageItem),
     "reasoning": msgspec.json.Decoder(ReasoningItem),
@@ -159,19 +152,18 @@ def read_answer(body: bytes) -> Answer:
         UntranslatableError: it is not an answer of Responses, or a failed one.
     """
     response = read_tolerantly(body, _RESPONSE.decode, "a response")
-    if response.output is None:
+    if (output := response.items()) is None:
         raise UntranslatableError("this is not a response: it has no `output`")
-    if response.status in {"failed", "cancelled"}:
-        raise UntranslatableError(f"this response has the status {response.status!r}")
-    parts = tuple(part for index, raw in enumerate(response.output) for part in _parts(raw, f"output[{index}]"))
-    usage = Usage() if response.usage is None else response.usage.usage()
+    if (status := word(response.status)) in {"failed", "cancelled"}:
+        raise UntranslatableError(f"this response has the status {status!r}")
+    parts = tuple(part for index, raw in enumerate(output) for part in _parts(raw, f"output[{index}]"))
     return Answer(
-        id=response.id or "",
-        model=response.model or "",
+        id=word(response.id),
+        model=word(response.model),
         parts=parts,
         stop=response.stop(calls=any(isinstance(part, ToolUse) for part in parts), refuses=_refuses(parts)),
-        usage=usage,
-        tier=response.service_tier or "",
+        usage=response.figures() or Usage(),
+        tier=word(response.service_tier),
     )
 
 
@@ -202,8 +194,9 @@ def _parts(raw: msgspec.Raw, where: str) -> Iterator[Text | Thinking | ToolUse]:
 
 def write_answer(answer: Answer, asked: Asked) -> bytes:
     """Return ``answer`` as a body of Responses."""
+    check_calls(answer, asked.custom)
     answer = restored(answer, asked.custom)
-    cut = answer.stop in {Stop.LENGTH, Stop.CONTEXT}
+    cut = answer.stop in CUT
     last = len(answer.parts) - 1
     taken: set[str] = set()
     output = []
@@ -269,14 +262,19 @@ def item_of(part: Text | Thinking | ToolUse, identity: str, status: str) -> dict
             sealed = part.signature if part.maker == MAKER else seal(msgspec.structs.replace(part, id=""))
             said = {"type": "reasoning", "summary": summary, "encrypted_content": sealed or None}
         case ToolUse(custom=True):
-            called = {"call_id": part.id, "name": part.name, "input": part.arguments}
+            called = {"call_id": part.id, **_tool_name(part), "input": part.arguments}
             return {"type": "custom_tool_call", "id": identity, **called}  # it has no status
         case ToolUse():
-            called = {"call_id": part.id, "name": part.name, "arguments": part.arguments or "{}"}
+            called = {"call_id": part.id, **_tool_name(part), "arguments": part.arguments or "{}"}
             said = {"type": "function_call", **called}
         case _:
             assert_never(part)
     return {"id": identity, **said, "status": status}
+
+
+def _tool_name(call: ToolUse) -> dict[str, str]:
+    namespace, name = split(call.name)
+    return {"name": name, "namespace": namespace} if namespace else {"name": name}
 
 
 def content_of(text: Text) -> dict[str, Any]:
@@ -287,11 +285,19 @@ def content_of(text: Text) -> dict[str, Any]:
 
 
 def annotations_of(found: msgspec.Raw | None) -> list[Any]:
-    """Return those citations that this format has."""
+    """Return those citations that this format has; ``found`` is a list of citations of any format."""
     if found is None:
         return []
-    listed = msgspec.json.decode(found)
-    return [citation for citation in listed if isinstance(citation, dict) and citation.get("type") in _ANNOTATIONS]
+    try:
+        listed = read_json(bytes(found))
+    except (ValueError, RecursionError):
+        return []
+    kinds = ((citation, word(citation.get("type"))) for citation in _dicts(listed))
+    return [citation for citation, kind in kinds if kind in _ANNOTATIONS]
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def response_of(

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
+from hydrallm.formats import reasons
 from hydrallm.formats.canonical import Choice, Composed, Role, ToolResult, ToolUse, UnservedError
+from hydrallm.formats.defaults import asks
 from hydrallm.formats.effort import told
 from hydrallm.formats.openai_responses_input import LONGEST_NAME, NAME_CHARACTERS, Input
 from hydrallm.formats.openai_responses_request import NAME, TEMPERATURE_MAX
@@ -52,6 +54,9 @@ _PAIRS, _KEY, _VALUE = 16, 64, 512
 
 _ENCRYPTED = "reasoning.encrypted_content"
 
+_INNER = frozenset({"reasoning"})
+"""Members of which members that nobody knows are said again. Tools that OpenAI runs are dropped even here."""
+
 
 def compose(request: Request, target: Target) -> Composed:
     """Return ``request`` as a body of Responses for ``target``; see :class:`~hydrallm.formats.codec.Codec`.
@@ -59,6 +64,8 @@ def compose(request: Request, target: Target) -> Composed:
     Raises:
         UnservedError: it cannot be said, or the model cannot do it.
     """
+    if request.bound:
+        raise UnservedError(request.bound)
     return _Composition(request, target).composed()
 
 
@@ -93,7 +100,7 @@ class _Composition:
         try:
             encoded = msgspec.json.encode(body)
         except UnicodeEncodeError:
-            raise UnservedError(("half of a surrogate pair, which JSON in UTF-8 cannot say",)) from None
+            raise UnservedError((reasons.HALF_CHARACTER,)) from None
         names, ids = self._input.names, self._input.ids
         return Composed(encoded, request.named(self._dropped), dict(names.changed), dict(ids.changed))
 
@@ -101,7 +108,7 @@ class _Composition:
         """Say again what nobody here knows, if the client has said it to this API."""
         for name, raw in self._request.extra.items():
             member, _, inner = name.partition(".")
-            if self._request.format != NAME:
+            if self._request.format != NAME or (inner and member not in _INNER):
                 self._dropped[name] = None
             elif inner:
                 body.setdefault(member, {})[inner] = raw
@@ -114,10 +121,10 @@ class _Composition:
         request, choice = self._request, self._request.tool_choice
         called = any(isinstance(part, ToolUse | ToolResult) for said in request.messages for part in said.parts)
         if (request.tools or called) and not self._facts.tools:
-            self._reasons["the model takes no tools"] = None
+            self._reasons[reasons.TOOLS] = None
         if not request.tools:
             if choice is not None and choice.forces:
-                self._reasons["a tool is to be called, and there are none"] = None
+                self._reasons[reasons.NO_TOOLS] = None
             return {}
         members: Members = {"tools": [self._tool(tool) for tool in request.tools]}
         if choice is not None:
@@ -130,7 +137,7 @@ class _Composition:
         if tool.cache is not None:
             self._dropped["cache"] = None
         if tool.native is not None:
-            self._reasons[f"the tool {tool.name!r}, which only Anthropic defines"] = None
+            self._reasons[reasons.client_tool(tool.name, "Anthropic")] = None
         item: Members = {"type": "custom" if tool.custom else "function", "name": self._input.names.of(tool.name)}
         if tool.description is not None:
             item["description"] = tool.description
@@ -142,9 +149,9 @@ class _Composition:
     def _choice(self, choice: ToolChoice) -> str | Members:
         facts = self._facts
         if choice.forces and not facts.forced_tool:
-            self._reasons["the model refuses a forced tool"] = None
+            self._reasons[reasons.FORCED_CALL] = None
         elif choice.forces and facts.thinks_always and not facts.forced_tool_thinking:
-            self._reasons["the model always thinks, and refuses a forced tool while it does"] = None
+            self._reasons[reasons.FORCED_CALL_THINKING] = None
         if choice.choice is Choice.TOOL:
             return self._reference(choice.name)
         if choice.allowed and choice.choice is not Choice.NONE:
@@ -161,14 +168,14 @@ class _Composition:
     def _sampling(self) -> Members:
         request, facts = self._request, self._facts
         for name in ("top_k", "seed", "frequency_penalty", "presence_penalty"):
-            if getattr(request, name) is not None:
+            if asks(request, name):
                 self._dropped[name] = None
         if request.stop:
-            self._reasons["stop sequences"] = None
+            self._reasons[reasons.stop_sequences(len(request.stop), "Responses", 0)] = None
         members: Members = {"temperature": request.temperature, "top_p": request.top_p}
         members = {name: value for name, value in members.items() if value is not None}
         if not facts.sampling:
-            self._dropped.update(dict.fromkeys(members))
+            self._dropped.update(dict.fromkeys(name for name in members if asks(request, name)))
             members = {}
         if "temperature" in members:
             members["temperature"] = min(members["temperature"], TEMPERATURE_MAX)
@@ -200,7 +207,7 @@ class _Composition:
             said["format"] = {"type": "json_object"}
         elif output is not None:
             if not self._facts.json_output:
-                self._reasons["the model takes no schema for its answer"] = None
+                self._reasons[reasons.SCHEMA] = None
             name = Renaming(NAME_CHARACTERS, LONGEST_NAME).of(output.name or "answer")
             form: Members = {"type": "json_schema", "name": name, "schema": output.schema}
             optional = {"description": output.description, "strict": output.strict}
@@ -230,7 +237,7 @@ class _Composition:
         if request.cache is not None:
             self._dropped["cache"] = None
         if not self._facts.prefill and request.messages and request.messages[-1].role is Role.ASSISTANT:
-            self._reasons["the model does not continue an assistant turn"] = None
+            self._reasons[reasons.CONTINUED_TURN] = None
         if not request.tier:
             return {}
         if request.tier not in _TIERS:

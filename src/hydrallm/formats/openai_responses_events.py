@@ -1,17 +1,19 @@
 """The events of a stream of OpenAI's Responses that say something, and nothing twice.
 
 PURE. https://platform.openai.com/docs/api-reference/responses-streaming. One decoder knows them all, by their ``type``;
-an event of another type repeats what was said, or is about a hosted tool.
+an event of another type repeats what was said, or is about a hosted tool. One that says something, and cannot be read,
+ends the reading: an answer without it would look complete.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, get_args
 
 import msgspec
 
 from hydrallm.formats import sse
 from hydrallm.formats.canonical import UntranslatableError
+from hydrallm.formats.figures import word
 from hydrallm.formats.openai_responses_answer import ResponseMember
 from hydrallm.formats.strict_json import read_tolerantly
 
@@ -132,23 +134,48 @@ Said: TypeAlias = (
 decode_event: Callable[[bytes], Said] = msgspec.json.Decoder(Said).decode
 """Read the JSON of an event; a ValueError or RecursionError if it is none of these."""
 
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_KINDS = frozenset(str(event.__struct_config__.tag) for event in get_args(Said))
+_REPEATING = frozenset({"response.created", "response.in_progress"})
+"""Nothing is lost with them."""
+
+
+class _Type(msgspec.Struct, frozen=True, gc=False):
+    type: object = None
+
+
+_TYPE = msgspec.json.Decoder(_Type).decode
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_LAX: Callable[[bytes], Said] = msgspec.json.Decoder(Said, strict=False).decode
 
 
 def typed(event: bytes) -> Said | None:
     """Return what an event says that was not understood at once; None if it says nothing here.
 
-    It may have its data on several lines, its type only in its name, or JSON of the less strict kind.
+    It may have its data on several lines, its type only in its name, nulls for what is not there, numbers as texts, or
+    JSON of the less strict kind.
+
+    Raises:
+        UntranslatableError: it says something, and cannot be read.
     """
     name, data = sse.parse(event)
+    kind = _kind_of(data or b"") or name.decode("utf-8", "replace").strip()
+    if not data or kind not in _KINDS:
+        return None
 
     def decoded(data: bytes) -> Said:
-        members = _members(data)
-        if "type" not in members:
-            return decode_event(msgspec.json.encode(members | {"type": name.decode()}))
-        return decode_event(data)
+        told = {name: value for name, value in _MEMBERS(data).items() if bytes(value) != b"null"}
+        return _LAX(msgspec.json.encode(told | {"type": kind}))
 
     try:
-        return read_tolerantly(data, decoded, "an event") if data else None
+        return read_tolerantly(data, decoded, f"a {kind}")
     except UntranslatableError:
-        return None
+        if kind in _REPEATING:
+            return None
+        raise
+
+
+def _kind_of(data: bytes) -> str:
+    try:
+        return word(read_tolerantly(data, _TYPE, "an event").type)
+    except UntranslatableError:
+        return ""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_never
 
+from hydrallm.formats import reasons
 from hydrallm.formats.canonical import Document, Image, Role, Text, Thinking, ToolResult, ToolUse
 from hydrallm.formats.data_url import data_url, image_type
 from hydrallm.formats.openai_responses_items import MAKER, PARAGRAPH, TTLS
@@ -55,7 +56,7 @@ class Input:
 
     def __init__(self, request: Request, facts: Facts) -> None:
         self.dropped: dict[str, None] = {}
-        self.reasons: dict[str, None] = dict.fromkeys(request.bound)
+        self.reasons: dict[str, None] = {}
         self.names = Renaming(NAME_CHARACTERS, LONGEST_NAME)
         self.ids = Renaming(ID_CHARACTERS, LONGEST_ID)
         self._request = request
@@ -135,14 +136,14 @@ class Input:
                 case Document():
                     content += self._document(part)
                 case Thinking() | ToolUse() | ToolResult():
-                    self.reasons[f"a part of type {type(part).__name__} that is not the assistant's"] = None
+                    self.reasons[f"a {type(part).__name__} in a user's turn"] = None
                 case _:
                     assert_never(part)
         return content
 
     def _image(self, image: Image) -> dict[str, Any]:
         if not self._facts.images:
-            self.reasons["the model takes no images"] = None
+            self.reasons[reasons.IMAGES] = None
         source = image.source
         item: dict[str, Any] = {"type": "input_image", "detail": image.detail or "auto"} | self._mark(image.cache)
         if source.file:
@@ -151,7 +152,7 @@ class Input:
 
     def _document(self, document: Document) -> list[dict[str, Any]]:
         if not self._facts.documents:
-            self.reasons["the model takes no documents"] = None
+            self.reasons[reasons.DOCUMENTS] = None
         if document.citations:
             self.dropped["citations"] = None
         before = [{"type": "input_text", "text": document.context}] if document.context else []
@@ -170,7 +171,7 @@ class Input:
 
     def _file(self, source: Source) -> dict[str, Any]:
         if not self._family:
-            self.reasons["a file that is stored at another provider"] = None
+            self.reasons[reasons.FILE] = None
         return {"file_id": source.file}
 
     def _mark(self, cache: Cache | None) -> dict[str, Any]:
@@ -197,8 +198,10 @@ class Input:
                     self._think(part)
                 case ToolUse():
                     self._call(part)
-                case Image() | Document() | ToolResult():
-                    self.reasons[f"a part of type {type(part).__name__} in an assistant turn"] = None
+                case Image() | Document():
+                    self.reasons[reasons.ASSISTANT_IMAGE] = None
+                case ToolResult():
+                    self.reasons["a tool's result in an assistant's turn"] = None
                 case _:
                     assert_never(part)
 

@@ -4,8 +4,9 @@ PURE. https://platform.openai.com/docs/api-reference/responses/create#responses-
 is a list of *items*, and a turn is as many of them as were needed: a thought, a message and two calls are four items
 of one assistant turn. So items are joined to turns here, and what a tool said becomes the user's.
 
-Items and content parts are read by tables of their types. What stands in no table (calls of hosted tools, references
-to items that are stored) ties the request to this format, and is given as a reason.
+Items and content parts are read by tables of their types. What stands in no table (references to items that are
+stored, screenshots) ties the request to this format, and is given as a reason. Not so what a tool has done that OpenAI
+runs: the answer that came of it says enough.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 import msgspec
 
+from hydrallm.formats import reasons
 from hydrallm.formats.canonical import (
     Cache,
     Document,
@@ -30,6 +32,7 @@ from hydrallm.formats.canonical import (
 )
 from hydrallm.formats.data_url import split_data_url
 from hydrallm.formats.foreign_thought import unmarked
+from hydrallm.formats.namespaces import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -229,15 +232,45 @@ _ITEMS: dict[str, msgspec.json.Decoder[Any]] = {
 }
 
 
+_HOSTED = frozenset(
+    {
+        "web_search_call",
+        "file_search_call",
+        "code_interpreter_call",
+        "image_generation_call",
+        "mcp_list_tools",
+        "mcp_call",
+        "program",
+        "program_output",
+        "tool_search_call",
+    }
+)
+"""Items of tools that OpenAI runs."""
+
+_LOADED = frozenset({"tool_search_output", "additional_tools"})
+"""Items that bring tools into the conversation."""
+
+
+class _Loaded(msgspec.Struct, frozen=True):
+    tools: list[msgspec.Raw] = []
+
+
+_LOAD = msgspec.json.Decoder(_Loaded)
+
+
 class Conversation:
     """The input of a response, item by item.
 
     Attributes:
         bound: why no other format can serve it, each reason once.
+        hosted: items of tools that OpenAI runs, the last of each type.
+        tools: that were loaded in it, each list with the place where it stands.
     """
 
     def __init__(self) -> None:
         self.bound: dict[str, None] = {}
+        self.hosted: dict[str, msgspec.Raw] = {}
+        self.tools: list[tuple[list[msgspec.Raw], str]] = []
         self._turns: list[tuple[Role, list[Part]]] = []
 
     def take(self, raw: msgspec.Raw, where: str) -> None:
@@ -251,8 +284,14 @@ class Conversation:
             UntranslatableError: it is no item.
         """
         kind = _kind_of_item(raw, where)
+        if kind in _LOADED:
+            self.tools.append((decode(_LOAD, raw, where).tools, f"{where}.tools"))
+            return
+        if kind in _HOSTED:
+            self.hosted[kind] = msgspec.Raw(bytes(raw))
+            return
         if kind not in _ITEMS:
-            self.bound[f"an input item of type {kind!r}"] = None
+            self.bound[f"an input item of the type {kind[:60]!r}"] = None
             return
         item = decode(_ITEMS[kind], raw, where)
         match item:
@@ -313,10 +352,9 @@ class Conversation:
             self._turns.append((role, [*parts]))
 
     def _call(self, item: _CallItem, *, custom: bool) -> None:
-        if item.namespace:
-            self.bound["a tool call with a `namespace`"] = None
+        name = joined(item.namespace or "", item.name)
         arguments = (item.input or "") if custom else (item.arguments or "{}")
-        self._add(Role.ASSISTANT, ToolUse(item.call_id, item.name, arguments, custom))
+        self._add(Role.ASSISTANT, ToolUse(item.call_id, name, arguments, custom))
 
     def _content(self, content: str | list[msgspec.Raw] | None, where: str) -> tuple[Text | Image | Document, ...]:
         if not content:
@@ -329,7 +367,7 @@ class Conversation:
     def _part(self, raw: msgspec.Raw, where: str) -> Text | Image | Document | None:
         kind = type_of(raw, where)
         if kind not in _PARTS:
-            self.bound[f"a content part of type {kind!r}"] = None
+            self.bound[reasons.content(kind)] = None
             return None
         part = decode(_PARTS[kind], raw, where)
         match part:

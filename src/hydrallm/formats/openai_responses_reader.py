@@ -8,6 +8,7 @@ what comes first:
   other formats should not have to close.
 * What was not said word by word is taken from the item when it is done, or else from the response: some compatible
   servers send nothing else.
+* A part that is done has nothing added to it. Words that come all the same are another part; arguments are a fault.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, assert_never
 
 import msgspec
 
+from hydrallm.formats import sse
 from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
 from hydrallm.formats.canonical_answer import (
     Added,
@@ -29,6 +31,7 @@ from hydrallm.formats.canonical_answer import (
     Stopped,
     Used,
 )
+from hydrallm.formats.figures import word
 from hydrallm.formats.openai_responses_answer import ITEMS, CallItem, MessageItem, ResponseMember
 from hydrallm.formats.openai_responses_events import (
     Annotated,
@@ -71,8 +74,8 @@ class _Thought(msgspec.Struct, gc=False):
 class ResponsesReader:
     """The reader of one stream; see :class:`~hydrallm.formats.codec.Reader`."""
 
-    __slots__ = ("_calls", "_cited", "_done", "_ended", "_events", "_ids", "_next", "_open", "_refuses", "_spoken",
-                 "_started", "_texts", "_thoughts")  # fmt: skip
+    __slots__ = ("_called", "_calls", "_cited", "_done", "_ended", "_events", "_ids", "_next", "_open", "_refuses",
+                 "_spoken", "_started", "_texts", "_thoughts", "_unclaimed", "_uttered")  # fmt: skip
 
     def __init__(self) -> None:
         self._events: list[Event] = []
@@ -81,22 +84,24 @@ class ResponsesReader:
         self._next = 0
         self._open: dict[int, None] = {}
         # By the item's place in the output, and for texts their place in the item.
-        self._texts: dict[tuple[int, int], int] = {}
+        self._texts: dict[int, dict[int, int]] = {}  # that are open
+        self._uttered: set[tuple[int, int]] = set()  # texts that have begun
         self._thoughts: dict[int, _Thought] = {}
         self._calls: dict[int, int] = {}
+        self._unclaimed: set[int] = set()  # where there are arguments, and no call yet
         self._ids: dict[int, str] = {}
         self._done: set[int] = set()
         # By the part.
         self._spoken: set[int] = set()
         self._cited: dict[int, int] = {}
         self._refuses = False
+        self._called = False
 
     def feed(self, events: bytes) -> list[Event]:
         """Return what whole events of the stream say."""
-        if b"\r" in events:
-            events = events.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        events = sse.with_line_feeds(events)
         start, size = 0, len(events)
-        while start < size:
+        while start < size and not self._ended:
             end = events.find(b"\n\n", start)
             if end < 0:
                 end = size
@@ -107,7 +112,7 @@ class ResponsesReader:
                     said = decode_event(events[at + 5 : end])
                 except (ValueError, RecursionError):
                     said = typed(events[start:end])
-                if said is not None and not self._ended:
+                if said is not None:
                     self._take(said)
             start = end + 2
         heard, self._events = self._events, []
@@ -119,8 +124,8 @@ class ResponsesReader:
 
     def _take(self, said: Said) -> None:
         if type(said) is TextDelta:  # nearly all of them
-            index = self._texts.get((said.output_index, said.content_index))
-            if index is not None:
+            texts = self._texts.get(said.output_index)
+            if texts is not None and (index := texts.get(said.content_index)) is not None:
                 if said.delta:
                     self._events.append(Added(index, said.delta))
                 return
@@ -131,13 +136,14 @@ class ResponsesReader:
     def _start(self, said: Said) -> None:
         self._started = True
         response = getattr(said, "response", ResponseMember())
-        self._events.append(Started(response.id or "", response.model or ""))
+        self._events.append(Started(word(response.id), word(response.model)))
 
     # ---- parts
 
     def _begin(self, part: Text | Thinking | ToolUse) -> int:
         index = self._next
         self._next += 1
+        self._called = self._called or isinstance(part, ToolUse)
         self._open[index] = None
         self._events.append(PartStarted(index, part))
         return index
@@ -148,10 +154,12 @@ class ResponsesReader:
             self._events.append(PartEnded(index))
 
     def _text(self, item: int, place: int, *, refusal: bool = False) -> int:
-        """Return the part of a text, begun now if it had not been."""
-        index = self._texts.get((item, place))
+        """Return the open part of a text, begun now if it had not been."""
+        texts = self._texts.setdefault(item, {})
+        index = texts.get(place)
         if index is None:
-            index = self._texts[item, place] = self._begin(Text("", refusal=refusal))
+            index = texts[place] = self._begin(Text("", refusal=refusal))
+            self._uttered.add((item, place))
             self._refuses = self._refuses or refusal
         return index
 
@@ -161,14 +169,17 @@ class ResponsesReader:
             self._events.append(Added(index, said.delta))
 
     def _hear_end(self, said: PartDone) -> None:
-        self._end(self._texts.get((said.output_index, said.content_index)))
+        if (texts := self._texts.get(said.output_index)) is not None:
+            self._end(texts.pop(said.content_index, None))
 
     def _hear_citation(self, said: Annotated) -> None:
-        self._cite(self._text(said.output_index, said.content_index), said.annotation)
+        item, place = said.output_index, said.content_index
+        if place in self._texts.get(item, ()) or (item, place) not in self._uttered:
+            self._cite(self._text(item, place), said.annotation)
 
     def _cite(self, index: int, citation: msgspec.Raw) -> None:
         said = bytes(citation)
-        if index in self._open and said not in {b"", b"null"}:
+        if said not in {b"", b"null"}:
             self._cited[index] = self._cited.get(index, 0) + 1
             self._events.append(Cited(index, msgspec.Raw(said)))
 
@@ -182,21 +193,28 @@ class ResponsesReader:
         if not words:
             return
         thought = self._thoughts.get(item)
-        if thought is None:
+        if thought is not None and thought.heard is not heard:
+            return
+        if thought is None or thought.index not in self._open:
             index = self._begin(Thinking(maker=MAKER, id=self._ids.get(item, "")))
             thought = self._thoughts[item] = _Thought(index, heard, paragraph)
-        if thought.heard is not heard:
-            return
         if thought.paragraph != paragraph:
             thought.paragraph = paragraph
             self._events.append(Added(thought.index, PARAGRAPH))
         self._events.append(Added(thought.index, words))
 
     def _hear_arguments(self, said: ArgumentsDelta | InputDelta) -> None:
-        index = self._calls.get(said.output_index)
-        if index is not None and said.delta:  # of a call without a name, the item will say everything
+        place = said.output_index
+        index = self._calls.get(place)
+        if not said.delta:
+            return
+        if index is None:  # of a call without a name, the item will say everything
+            self._unclaimed.add(place)
+        elif index in self._open:
             self._spoken.add(index)
             self._events.append(Added(index, said.delta))
+        else:
+            raise UntranslatableError(f"there are more arguments at output_index {place}, where the call is done")
 
     # ---- items
 
@@ -229,16 +247,17 @@ class ResponsesReader:
 
     def _finish_message(self, place: int, item: MessageItem) -> None:
         for content, text in item.texts():
-            known = (place, content) in self._texts
+            known = (place, content) in self._uttered
+            if known and content not in self._texts.get(place, ()):
+                continue
             index = self._text(place, content, refusal=text.refusal)
             if not known and text.text:
                 self._events.append(Added(index, text.text))
             found: list[msgspec.Raw] = [] if text.citations is None else _LIST(text.citations)
             for citation in found[self._cited.get(index, 0) :]:
                 self._cite(index, citation)
-        for (item_place, _), index in self._texts.items():
-            if item_place == place:
-                self._end(index)
+        for index in self._texts.pop(place, {}).values():
+            self._end(index)
 
     def _finish_thought(self, place: int, item: ReasoningItem) -> None:
         thought = item.thought()
@@ -259,6 +278,7 @@ class ResponsesReader:
         index = self._calls.get(place)
         if index is None:
             index = self._calls[place] = self._begin(msgspec.structs.replace(call, arguments=""))
+            self._unclaimed.discard(place)
         if index not in self._spoken and call.arguments:
             self._events.append(Added(index, call.arguments))
         self._end(index)
@@ -269,15 +289,17 @@ class ResponsesReader:
     def _complete(self, said: Completed | Incomplete) -> None:
         response = said.response
         heard = self._ids or self._done or self._next
-        for place, raw in enumerate(response.output or ()):
+        for place, raw in enumerate(response.items() or ()):
             # Where items were added, those of the response may be counted in another way.
             if not heard or (place in self._ids and place not in self._done):
                 self._finish(place, raw)
+        for place in self._unclaimed:
+            raise UntranslatableError(f"there are arguments at output_index {place}, and no call that they are of")
         for index in list(self._open):
             self._end(index)
-        if response.usage is not None:
-            self._events.append(Used(response.usage.usage(), response.service_tier or ""))
-        self._events.append(Stopped(response.stop(calls=bool(self._calls), refuses=self._refuses)))
+        if (usage := response.figures()) is not None:
+            self._events.append(Used(usage, word(response.service_tier)))
+        self._events.append(Stopped(response.stop(calls=self._called, refuses=self._refuses)))
         self._events.append(Ended())
         self._ended = True
 
@@ -300,9 +322,13 @@ class ResponsesReader:
 
 
 def _item(raw: msgspec.Raw) -> tuple[str, _Item | None]:
-    """Return the type of an item and the item, or None for one that says nothing here."""
+    """Return the type of an item and the item, or None for one that says nothing here.
+
+    Raises:
+        UntranslatableError: it says something, and cannot be read.
+    """
     try:
         kind = type_of(raw, "item")
-        return kind, decode(ITEMS[kind], raw, "item") if kind in ITEMS else None
     except UntranslatableError:
         return "", None
+    return kind, decode(ITEMS[kind], raw, f"a {kind}") if kind in ITEMS else None

@@ -2,7 +2,8 @@
 
 PURE. https://platform.openai.com/docs/api-reference/responses/create. A member is one of four things: what the
 canonical form has (``_Body``); what ties the request to this format (``_BOUND``); what says no more than what any
-format does anyway, at some values (``_ORDINARY``); and all others are ``extra``.
+format does anyway, at some values (``_ORDINARY``); and all others are ``extra``. So are, by their types, the tools that
+OpenAI runs and what came of them in the conversation: others do without.
 """
 
 from __future__ import annotations
@@ -12,17 +13,15 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import msgspec
 
 from hydrallm.formats.canonical import (
-    Choice,
     JsonOutput,
     Reasoning,
     Request,
     Role,
     Text,
-    Tool,
-    ToolChoice,
     UntranslatableError,
 )
-from hydrallm.formats.openai_responses_items import Conversation, decode, type_of
+from hydrallm.formats.openai_responses_items import Conversation, decode
+from hydrallm.formats.openai_responses_tools import Tools, object_of
 from hydrallm.formats.strict_json import read_strictly
 
 if TYPE_CHECKING:
@@ -48,14 +47,14 @@ TEMPERATURE_MAX = 2.0
 
 _BOUND = {
     "background": "`background`",
-    "conversation": "a stored `conversation`",
-    "previous_response_id": "the stored response of `previous_response_id`",
-    "prompt": "a stored `prompt`",
+    "conversation": "`conversation`, which is stored at OpenAI",
+    "previous_response_id": "`previous_response_id`, of a response that is stored at OpenAI",
+    "prompt": "`prompt`, which is stored at OpenAI",
     "top_logprobs": "`top_logprobs`",
 }
 """Members that only this format can serve, and the reasons to give."""
 
-_INCLUDED = {"message.output_text.logprobs": "logprobs in `include`"}
+_INCLUDED = {"message.output_text.logprobs": "`message.output_text.logprobs` in `include`"}
 """The same for the values of ``include``; the others are about reasoning items and hosted tools."""
 
 _ORDINARY: Mapping[str, frozenset[bytes]] = {
@@ -71,7 +70,6 @@ _IGNORED = frozenset({"stream_options"})
 
 _REASONING = frozenset({"effort", "summary", "generate_summary"})
 _EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
-_NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 _NULL = b"null"
 
 _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
@@ -117,25 +115,18 @@ _WORD = msgspec.json.Decoder(str)
 
 
 def read_request(body: bytes, *, model: str, stream: bool) -> Request:
-    """Return what a client of Responses asks.
-
-    Args:
-        body: its JSON.
-        model: as the path names it; empty where the body does.
-        stream: whether the path asks for a stream; else the body may.
-
-    Raises:
-        UntranslatableError: it is not a request of this format.
-    """
+    """Return what a client of Responses asks; see :class:`~hydrallm.formats.codec.Codec`."""
     asked, members = read_strictly(body, _decode, "a request of Responses")
-    conversation = Conversation()
-    _hear(asked, conversation)
+    conversation = _conversation(asked)
     others = dict(_others(members))
     extra = {name: raw for name, raw in others.items() if name not in _BOUND}
     conversation.bound.update({_BOUND[name]: None for name in others if name in _BOUND})
     conversation.bound.update({_INCLUDED[what]: None for what in asked.include or () if what in _INCLUDED})
-    tools = _tools(asked.tools or [], conversation.bound)
-    choice = _choice(asked.tool_choice, conversation.bound)
+    tools = Tools(conversation.bound)
+    for listed, where in ((asked.tools or (), "tools"), *conversation.tools):
+        tools.take(listed, where)
+    extra |= {f"input.{kind}": raw for kind, raw in conversation.hosted.items()}
+    extra |= {f"tools.{kind}": raw for kind, raw in tools.hosted.items()}
     reasoning = _reasoning(asked.reasoning or {}, extra)
     system, messages = conversation.turns()
     if not messages and not system and not conversation.bound:
@@ -147,8 +138,8 @@ def read_request(body: bytes, *, model: str, stream: bool) -> Request:
         stream=stream or asked.stream is True,
         system=(*instructions, *system),
         messages=messages,
-        tools=tools,
-        tool_choice=choice,
+        tools=tools.all,
+        tool_choice=tools.choice(asked.tool_choice),
         parallel=asked.parallel_tool_calls,
         max_tokens=asked.max_output_tokens,
         temperature=asked.temperature,
@@ -181,90 +172,14 @@ def _others(members: dict[str, msgspec.Raw]) -> Iterator[tuple[str, msgspec.Raw]
             yield name, msgspec.Raw(said)
 
 
-def _hear(asked: _Body, conversation: Conversation) -> None:
+def _conversation(asked: _Body) -> Conversation:
+    conversation = Conversation()
     if isinstance(asked.input, str):
         conversation.say(Role.USER, asked.input)
-        return
-    for index, raw in enumerate(asked.input or ()):
-        conversation.take(raw, f"input[{index}]")
-
-
-# ---- tools
-
-
-class _ToolItem(msgspec.Struct, frozen=True):
-    name: str
-    description: str | None = None
-    parameters: msgspec.Raw = msgspec.Raw()
-    strict: bool | None = None
-    format: msgspec.Raw = msgspec.Raw()
-
-
-class _Allowed(msgspec.Struct, frozen=True):
-    type: str = ""
-    name: str = ""
-
-
-class _ChoiceItem(msgspec.Struct, frozen=True):
-    type: str
-    name: str = ""
-    mode: str = "auto"
-    tools: list[_Allowed] = []
-
-
-_TOOL = msgspec.json.Decoder(_ToolItem)
-_CHOICE = msgspec.json.Decoder(str | _ChoiceItem)
-_OWN = frozenset({"function", "custom"})
-_MODES = {"none": Choice.NONE, "auto": Choice.AUTO, "required": Choice.REQUIRED}
-
-
-def _tools(listed: list[msgspec.Raw], bound: dict[str, None]) -> tuple[Tool, ...]:
-    tools = []
-    for index, raw in enumerate(listed):
-        where = f"tools[{index}]"
-        kind = type_of(raw, where)
-        if kind in _OWN:
-            tools.append(_tool(decode(_TOOL, raw, where), where, custom=kind == "custom"))
-        else:
-            bound[f"a hosted tool of type {kind!r}"] = None
-    return tuple(tools)
-
-
-def _tool(item: _ToolItem, where: str, *, custom: bool) -> Tool:
-    if custom:
-        return Tool(item.name, item.description, _object(item.format, f"{where}.format"), custom=True)
-    schema = _object(item.parameters, f"{where}.parameters") or _NO_PARAMETERS
-    return Tool(item.name, item.description, schema, item.strict)
-
-
-def _object(raw: msgspec.Raw, where: str) -> msgspec.Raw | None:
-    """Return an object as it was written; None if there is none."""
-    said = bytes(raw)
-    if said in {b"", _NULL}:
-        return None
-    if not said.startswith(b"{"):
-        raise UntranslatableError(f"{where}: not an object")
-    return msgspec.Raw(said)
-
-
-def _choice(raw: msgspec.Raw, bound: dict[str, None]) -> ToolChoice | None:
-    if bytes(raw) in {b"", _NULL}:
-        return None
-    choice = decode(_CHOICE, raw, "tool_choice")
-    if isinstance(choice, str):
-        return ToolChoice(_mode(choice))
-    if choice.type in _OWN:
-        return ToolChoice(Choice.TOOL, choice.name)
-    if choice.type != "allowed_tools" or any(tool.type not in _OWN for tool in choice.tools):
-        bound["a `tool_choice` of a hosted tool"] = None
-        return None
-    return ToolChoice(_mode(choice.mode), allowed=tuple(tool.name for tool in choice.tools))
-
-
-def _mode(word: str) -> Choice:
-    if word not in _MODES:
-        raise UntranslatableError(f"tool_choice: {word!r} is none of {', '.join(_MODES)}")
-    return _MODES[word]
+    else:
+        for index, raw in enumerate(asked.input or ()):
+            conversation.take(raw, f"input[{index}]")
+    return conversation
 
 
 # ---- reasoning and the form of the answer
@@ -296,9 +211,9 @@ def _output(text: _TextConfig | None, bound: dict[str, None]) -> JsonOutput | No
     if form.type == "json_object":
         return JsonOutput()
     if form.type != "json_schema":
-        bound[f"a `text.format` of type {form.type!r}"] = None
+        bound[f"`text.format` of the type {form.type[:60]!r}"] = None
         return None
-    schema = _object(form.schema, "text.format.schema")
+    schema = object_of(form.schema, "text.format.schema")
     if schema is None:
         raise UntranslatableError("text.format: `schema` is missing")
     return JsonOutput(schema, form.name or "", form.description, form.strict)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 
+from hydrallm.formats.calls import CallCheck
 from hydrallm.formats.canonical import Text, Thinking, ToolUse
 from hydrallm.formats.canonical_answer import (
+    CUT,
     Added,
     Cited,
     Ended,
@@ -42,8 +44,6 @@ from hydrallm.formats.openai_responses_answer import (
 
 if TYPE_CHECKING:
     from hydrallm.formats.codec import Asked
-
-_CUT = frozenset({Stop.LENGTH, Stop.CONTEXT})
 
 _ENCODE = msgspec.json.Encoder().encode
 
@@ -138,17 +138,18 @@ class _Item:
 class ResponsesWriter:
     """The writer of one stream; see :class:`~hydrallm.formats.codec.Writer`."""
 
-    __slots__ = ("_asked", "_done", "_ending", "_items", "_model", "_out", "_restoration", "_sequence", "_started",
-                 "_stop", "_taken", "_tier", "_usage")  # fmt: skip
+    __slots__ = ("_asked", "_check", "_done", "_ending", "_items", "_model", "_out", "_restoration", "_sequence",
+                 "_started", "_stop", "_taken", "_tier", "_usage")  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
+        self._check = CallCheck(asked.custom)
         self._restoration = Restoration(asked.custom)
         self._model = ""
         self._started = False
         self._sequence = 0
         self._items: dict[int, _Item] = {}  # that are not done, by the part
-        self._ending: list[int] = []
+        self._ending: dict[int, None] = {}
         self._done: dict[int, dict[str, Any]] = {}  # by the place
         self._stop: Stop | None = None
         self._taken: set[str] = set()
@@ -158,9 +159,11 @@ class ResponsesWriter:
 
     def feed(self, events: list[Event]) -> bytes:
         """Return the bytes that say ``events``."""
+        self._check.feed(events)
         for event in self._restoration.feed(events):
             if type(event) is Added:
-                self._add(self._items[event.index], event.text)
+                if (item := self._items.get(event.index)) is not None:
+                    self._add(item, event.text)
             else:
                 self._take(event)
         said = b"".join(self._out)
@@ -186,14 +189,12 @@ class ResponsesWriter:
         if not self._started:
             self._start(event)
         match event:
-            case Started() | Added():
-                pass
             case PartStarted(index=index, part=part):
                 self._settle()
                 self._begin(index, part)
-            case Signed(index=index, signature=signature):
+            case Signed(index=index, signature=signature) if index in self._items:
                 self._items[index].signature += signature
-            case Cited(index=index, citation=citation):
+            case Cited(index=index, citation=citation) if index in self._items:
                 self._cite(self._items[index], msgspec.Raw(b"[" + bytes(citation) + b"]"))
             case PartEnded(index=index):
                 self._end(index)
@@ -205,6 +206,8 @@ class ResponsesWriter:
                 self._settle()
             case Ended():
                 self._complete()
+            case Started() | Added() | Signed() | Cited():
+                pass
             case _:
                 assert_never(event)
 
@@ -252,15 +255,15 @@ class ResponsesWriter:
             item.citations.append(annotation)
 
     def _end(self, index: int) -> None:
-        if index in self._items and index not in self._ending:
-            self._ending.append(index)
+        if index in self._items:
+            self._ending[index] = None
 
     def _settle(self) -> None:
         """Say what parts have ended."""
-        ended, self._ending = self._ending, []
+        ended, self._ending = self._ending, {}
         for index in ended:
-            last = index == max(self._items)
-            self._finish(index, "incomplete" if last and self._stop in _CUT else "completed")
+            last = index == next(reversed(self._items))  # parts begin in order
+            self._finish(index, "incomplete" if last and self._stop in CUT else "completed")
 
     def _finish(self, index: int, status: str) -> None:
         item = self._items[index]

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import re
 
+from hydrallm.formats.namespaces import told
+
 _DIGEST = 8
 """Characters of the digest: enough for names that are not chosen to collide."""
 
@@ -31,13 +33,18 @@ class Renaming:
         self.changed: dict[str, str] = {}
         self._forbidden = re.compile(f"[^{allowed}]")
         self._limit = limit
+        self._given: dict[str, str] = {}
 
     def of(self, name: str) -> str:
         """Return ``name``, or what stands for it."""
-        if 0 < len(name) <= self._limit and not self._forbidden.search(name):
-            return name
+        plain = told(name)
+        legal = 0 < len(plain) <= self._limit and not self._forbidden.search(plain)
+        if legal and self._given.setdefault(plain, name) == name:
+            if plain != name:
+                self.changed[plain] = name
+            return plain
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
-        kept = self._forbidden.sub("_", name)[: self._limit - _DIGEST - 1]
+        kept = self._forbidden.sub("_", plain)[: self._limit - _DIGEST - 1]
         changed = f"{kept}_{digest}" if kept else f"x{digest}"
         self.changed[changed] = name
         return changed

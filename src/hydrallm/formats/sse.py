@@ -102,6 +102,11 @@ def parse(event: bytes) -> tuple[bytes, bytes | None]:
     return name, b"\n".join(data) if data else None
 
 
+def with_line_feeds(events: bytes) -> bytes:
+    """Return whole events with an LF for each line end, of whatever kind it was."""
+    return events.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in events else events
+
+
 def blank_line_after(line: bytes | bytearray) -> bytes:
     """Return the blank line that completes an event whose last ``line`` has its line end."""
     return b"\r" if line.endswith(b"\r") else b"\n"  # after a CR, an LF would be the rest of a CRLF

@@ -2,13 +2,16 @@
 
 PURE. A decoder of msgspec both reads and checks, and it refuses some of what clients and providers really send: half of
 a surrogate pair, a byte order mark, ``NaN``. What passes through is not touched for that; what is translated has to be
-written anew anyway, and then half a character becomes a question mark.
+written anew anyway, and then half a character becomes a question mark. All else stays as it was written, byte by byte,
+for there are arguments of calls among it: long integers, decimals, names that are there twice. Only where a number is
+none, and the type has no place for that, has the whole to be read and written by Python's parser.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -21,6 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+# Up to the escape of half a surrogate pair, or to the end.
+_PAIRED = re.compile(
+    rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*+", re.DOTALL
+)
+_HALF = len(rb"\ud83d")
 
 
 def read_strictly(data: bytes, decode: Callable[[bytes], T], what: str) -> T:
@@ -49,7 +58,7 @@ def _read(data: bytes, decode: Callable[[bytes], T], what: str, number: Callable
         try:
             return decode(data)
         except msgspec.DecodeError:  # also where a number is out of range, or the type is another one
-            return decode(_strict(data, number))
+            return _decode_mended(_mended(data), decode, number)
     except msgspec.ValidationError as error:
         raise UntranslatableError(f"this is not {what}: {_located(str(error))}") from None
     except ValueError as error:
@@ -58,13 +67,31 @@ def _read(data: bytes, decode: Callable[[bytes], T], what: str, number: Callable
         raise UntranslatableError(f"this is not {what}: the JSON is nested too deep") from None
 
 
-def _strict(data: bytes, number: Callable[[str], float | None]) -> bytes:
-    """Return the JSON ``data`` as msgspec takes it."""
+def _decode_mended(data: bytes, decode: Callable[[bytes], T], number: Callable[[str], float | None]) -> T:
+    try:
+        return decode(data)
+    except msgspec.DecodeError:
+        return decode(_rewritten(data, number))
+
+
+def _mended(data: bytes) -> bytes:
+    """Return JSON without a byte order mark, and with a question mark for each half of a surrogate pair."""
+    data = data.removeprefix(BYTE_ORDER_MARK)
+    pieces: list[bytes] = []
+    start = 0
+    while (found := _PAIRED.match(data, start)) and (end := found.end()) < len(data):
+        pieces += (data[start:end], b"?")
+        start = end + _HALF
+    return b"".join((*pieces, data[start:])) if pieces else data
+
+
+def _rewritten(data: bytes, number: Callable[[str], float | None]) -> bytes:
+    """Return the JSON ``data`` as Python writes it, with ``number`` called for what may be none."""
 
     def integer(digits: str) -> float | None:
         return int(digits) if len(digits) < 20 else number(digits)  # Python refuses more than 4,300 digits
 
-    value = json.loads(data.removeprefix(BYTE_ORDER_MARK), parse_float=number, parse_constant=number, parse_int=integer)
+    value = json.loads(data, parse_float=number, parse_constant=number, parse_int=integer)
     # Infinity and NaN are written as they are read, and refused by the decoder.
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 

@@ -58,6 +58,9 @@ def own(what: str, client: str, **said: Any) -> Scene:  # noqa: ANN401 - any JSO
 MARKED = {"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}
 BEGUN = {"role": "assistant", "content": "Once upon"}
 STORED = {"type": "file", "file": {"file_id": "file-1"}}
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+AGENT = {"type": "function", "name": "spawn", "parameters": {"type": "object", "properties": {}}, "strict": False}
+AGENTS = {"type": "namespace", "name": "agents", "description": "Others.", "tools": [AGENT]}
 
 SCENES: dict[str, Scene] = {
     "text": known("text", "text, with a system prompt and a history"),
@@ -93,10 +96,18 @@ SCENES: dict[str, Scene] = {
     ),
     "a stored response": own("`previous_response_id`", "responses", previous_response_id="resp_1"),
     "in the background": own("`background`", "responses", background=True),
-    "OpenAI's search": own("a tool that OpenAI runs", "responses", tools=[{"type": "web_search"}]),
-    "Anthropic's search": own(
-        "a tool that Anthropic runs", "messages", tools=[{"type": "web_search_20250305", "name": "web_search"}]
+    "OpenAI's search": own("a tool that OpenAI runs, and may be called", "responses", tools=[{"type": "web_search"}]),
+    "OpenAI's search, forced": own(
+        "a tool that OpenAI runs, and must be called",
+        "responses",
+        tools=[{"type": "web_search"}],
+        tool_choice={"type": "web_search"},
     ),
+    "Anthropic's search": own("a tool that Anthropic runs, and may be called", "messages", tools=[SEARCH]),
+    "Anthropic's search, forced": own(
+        "a tool that Anthropic runs, and must be called", "messages", tools=[SEARCH], tool_choice={"type": "any"}
+    ),
+    "a namespace": own("tools in a namespace", "responses", tools=[AGENTS]),
     "a guardrail": own(
         "a guardrail of Bedrock's",
         "converse",
@@ -125,23 +136,20 @@ class Unserved(msgspec.Struct, frozen=True):
 NOT_CHAT, NOT_RESPONSES = FORMATS[1:], ("chat", *FORMATS[2:])
 
 UNSERVED = (
-    Unserved("image of the web", ("invoke",), "the URL of an image"),
-    Unserved("image of the web", ("converse",), "Converse takes no image by its URL"),
-    Unserved("five stops", ("chat",), "5 stop sequences: chat takes 4"),
-    Unserved("five stops", ("responses",), "stop sequences"),
-    Unserved("sampling", ("responses",), "stop sequences", NOT_RESPONSES),
-    Unserved("two answers", NOT_CHAT, "n"),
-    Unserved("log probabilities", NOT_CHAT, "logprobs"),
-    Unserved("a beginning", ("chat",), "the model does not continue an assistant's turn"),
-    Unserved("a beginning", ("responses",), "the model does not continue an assistant turn"),
-    Unserved("a stored file", ANTHROPIC, "the id of a file at another provider"),
-    Unserved("a stored file", ("converse",), "a file at another provider cannot be the document"),
+    Unserved("image of the web", BEDROCK, "the URL of an image"),
+    Unserved("five stops", ("chat",), "5 stop sequences: Chat Completions takes 4"),
+    Unserved("five stops", ("responses",), "stop sequences: Responses takes none"),
+    Unserved("sampling", ("responses",), "stop sequences: Responses takes none", NOT_RESPONSES),
+    Unserved("two answers", NOT_CHAT, "`n` over 1"),
+    Unserved("log probabilities", NOT_CHAT, "`logprobs`"),
+    Unserved("a beginning", OPENAI, "the model does not continue an assistant's turn"),
+    Unserved("a stored file", ("messages", *BEDROCK), "the id of a file at another provider"),
     Unserved("Anthropic's shell", (*OPENAI, "converse"), "the tool 'bash', which only Anthropic defines"),
-    Unserved("a stored response", NOT_RESPONSES, "the stored response of `previous_response_id`"),
+    Unserved("a stored response", NOT_RESPONSES, "`previous_response_id`, of a response that is stored at OpenAI"),
     Unserved("in the background", NOT_RESPONSES, "`background`"),
-    Unserved("OpenAI's search", NOT_RESPONSES, "a hosted tool of type 'web_search'"),
-    Unserved("Anthropic's search", (*OPENAI, *BEDROCK), "a tool of Anthropic's own, 'web_search_20250305'"),
-    Unserved("a guardrail", FORMATS[:-1], "a guardrail"),
+    Unserved("OpenAI's search, forced", NOT_RESPONSES, "a forced call of a tool that OpenAI runs"),
+    Unserved("Anthropic's search, forced", (*OPENAI, *BEDROCK), "a forced call of a tool that Anthropic runs"),
+    Unserved("a guardrail", FORMATS[:-1], "`guardrailConfig`, a guardrail of Bedrock's"),
 )
 """A client of the model's own format is always served: its bytes pass."""
 
@@ -156,6 +164,8 @@ LEFT_OUT = (
     *DROPPED,
     ("any JSON", ("chat",), ("messages", *BEDROCK), {"response_format"}),
     ("cache marks", ("messages",), OPENAI, {"cache_control"}),
+    ("OpenAI's search", ("responses",), NOT_RESPONSES, {"tools.web_search"}),
+    ("Anthropic's search", ("messages",), (*OPENAI, *BEDROCK), {"tools.web_search_20250305"}),
 )
 """What is left out, by the client's own names: the scene, the clients, the models, the names."""
 

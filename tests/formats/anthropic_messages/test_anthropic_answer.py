@@ -107,17 +107,28 @@ def test_an_answer_is_written_as_it_was_read(sdk_answer: SdkAnswer) -> None:
     ],
 )
 def test_why_it_ended(sdk_answer: SdkAnswer, reason: str, stop: Stop) -> None:
-    body = {**WHOLE, "content": [], "stop_reason": reason, "stop_sequence": "END"}
+    content = [{"type": "tool_use", "id": "t", "name": "f", "input": {}}] if stop is Stop.TOOL_USE else []
+    body = {**WHOLE, "content": content, "stop_reason": reason, "stop_sequence": "END"}
     answer = CODEC.read_answer(json.dumps(body).encode())
     assert (answer.stop, answer.stop_sequence) == (stop, "END")
     assert sdk_answer(CODEC.write_answer(answer, ASKED)).stop_reason == reason
-    event = {"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": "END"}}
-    assert CODEC.reader().feed(b"data: " + json.dumps(event).encode() + b"\n\n") == [Stopped(stop, "END")]
+    events = [{"type": "content_block_start", "index": 0, "content_block": block} for block in content]
+    events.append({"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": "END"}})
+    reader = CODEC.reader()
+    reader.feed(b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events))
+    assert reader.finish()[-2:] == [Stopped(stop, "END"), Ended()]
+
+
+def test_a_call_is_why_it_ended_whatever_the_server_says() -> None:
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    for content, reason, stop in (([call], "end_turn", Stop.TOOL_USE), ([], "tool_use", Stop.END)):
+        body = {**WHOLE, "content": content, "stop_reason": reason}
+        assert CODEC.read_answer(json.dumps(body).encode()).stop is stop
 
 
 def test_a_reason_nobody_knows_is_the_end() -> None:
     for reason in ("new_reason", None):
-        assert CODEC.read_answer(json.dumps({**WHOLE, "stop_reason": reason}).encode()).stop is Stop.END
+        assert CODEC.read_answer(json.dumps({**WHOLE, "content": [], "stop_reason": reason}).encode()).stop is Stop.END
 
 
 def test_what_a_client_of_messages_gets(sdk_answer: SdkAnswer) -> None:
@@ -131,12 +142,12 @@ def test_what_a_client_of_messages_gets(sdk_answer: SdkAnswer) -> None:
             Text("so", citations=msgspec.Raw(b'[{"type":"url_citation","url":"https://x"}]')),
             ToolUse("", "f_1", '{"a": 1, "b": "cu'),
         ),
-        Stop.END,
+        Stop.LENGTH,
         usage=Usage(input=5),
         tier="default",
     )
     message = sdk_answer(CODEC.write_answer(answer, Asked("claude", "e1", 0, names={"f_1": "f.1"})))
-    assert (message.id, message.model, message.stop_reason) == ("msg_e1", "claude", "tool_use")
+    assert (message.id, message.model, message.stop_reason) == ("msg_e1", "claude", "max_tokens")
     assert [block.to_dict() for block in message.content] == [
         {"type": "thinking", "thinking": "why", "signature": "hydrallm:openai:rs_1:enc"},
         {"type": "text", "text": "so"},

@@ -172,7 +172,7 @@ def test_texts_without_a_word_are_left_out(body: Body) -> None:
 def test_instructions_in_the_middle_keep_their_place(body: Body) -> None:
     turns = body(asked(HI, Message(ASSISTANT, (Text("a"),)), Message(SYSTEM, (Text("now"),)), HI))["messages"]
     assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
-    assert [block["text"] for block in turns[2]["content"]] == ["now", "hi"]
+    assert [block["text"] for block in turns[2]["content"]] == ["<system>\nnow\n</system>", "hi"]
 
 
 def test_instructions_alone_are_a_question(body: Body) -> None:
@@ -188,7 +188,7 @@ def test_a_conversation_without_a_word_is_not_served() -> None:
 def test_a_turn_to_be_continued(body: Body) -> None:
     request = asked(HI, Message(ASSISTANT, (Text("Well: "),)))
     assert body(request)["messages"][1] == {"role": "assistant", "content": "Well:"}
-    assert unserved(request, NEW) == ("an assistant turn to be continued",)
+    assert unserved(request, NEW) == ("the model does not continue an assistant's turn",)
 
 
 @pytest.mark.parametrize(
@@ -300,6 +300,7 @@ def test_instructions_in_the_middle_are_the_systems_where_the_model_takes_them(b
     assert roles(body(after)["messages"]) == ["user", "assistant", "user"]
     # Only after the user's turn and before the model's.
     assert roles(body(before, facts)["messages"]) == ["user", "assistant", "user"]
+    assert body(before, facts)["messages"][2]["content"][0]["text"] == "<system>\nnow in French\n</system>"
     assert roles(json.loads(INVOKE.compose(after, Target("c", facts)).body)["messages"]) == roles(
         body(after)["messages"]
     )

@@ -160,7 +160,12 @@ def test_what_is_composed_is_read_again(request: Request) -> None:
         return
     read = MESSAGES.read_request(made.body, model="", stream=False)
     assert (read.model, read.stream, read.bound, read.extra) == ("claude", request.stream, (), {})
-    said = [part.text for message in request.messages for part in message.parts if isinstance(part, Text)]
+    said = [
+        f"<system>\n{part.text}\n</system>" if message.role is SYSTEM and part.text.strip() else part.text
+        for message in request.messages
+        for part in message.parts
+        if isinstance(part, Text)
+    ]
     again = [part.text for message in read.messages for part in message.parts if isinstance(part, Text)]
     told = [text.text for text in request.system if text.text.strip()]
     kept = [text for text in said if text.strip()]

@@ -110,7 +110,8 @@ def ours(answer: Answer) -> Answer:
                 part = msgspec.structs.replace(part, maker="anthropic", **marked)  # noqa: PLW2901 - it is the same part
         parts.append(part)
     called = any(isinstance(part, ToolUse) for part in parts)
-    stop = Stop.TOOL_USE if called and answer.stop is Stop.END else answer.stop
+    plain_end = Stop.TOOL_USE if called else Stop.END
+    stop = plain_end if answer.stop in {Stop.END, Stop.TOOL_USE} else answer.stop
     return msgspec.structs.replace(answer, parts=tuple(parts), stop=stop)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from hydrallm.formats.anthropic_messages_codec import AnthropicMessagesCodec
 from hydrallm.formats.assembly import assemble
-from hydrallm.formats.canonical import Text, Thinking, ToolUse
+from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableError
 from hydrallm.formats.canonical_answer import (
     Added,
     Cited,
@@ -145,7 +146,6 @@ def test_a_citation_is_kept() -> None:
         ([TEXT, TEXT, delta(0, text="a"), STOP], (Text("a"),)),
         ([start(), delta(0, type="text_delta", text="a"), end(0), STOP], (Text("a"),)),
         ([start(), delta(0, type="thinking_delta", thinking="a"), STOP], (Thinking("a", maker="anthropic"),)),
-        ([start(), delta(0, type="input_json_delta", partial_json="{}"), STOP], ()),
         (
             [start(), CALL_WITH_INPUT, end(0), STOP],
             (ToolUse("t", "f", '{"a": 1}'),),
@@ -218,4 +218,94 @@ def test_no_event_is_too_odd(value: object) -> None:
     for kind in ("message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop"):
         for member in ("message", "content_block", "delta", "usage", "index"):
             event = {"type": kind, member: value}
-            CODEC.reader().feed(f"event: {kind}\ndata: {json.dumps(event)}\n\n".encode())
+            with contextlib.suppress(UntranslatableError):
+                CODEC.reader().feed(f"event: {kind}\ndata: {json.dumps(event)}\n\n".encode())
+
+
+def told(*events: object) -> list[Event]:
+    return CODEC.reader().feed(b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events))
+
+
+@pytest.mark.parametrize(
+    ("usage", "figures"),
+    [
+        ({"output_tokens": 5.5}, Usage(output=5)),
+        ({"output_tokens": "5", "input_tokens": 7.0}, Usage(7, output=5)),
+        ({"output_tokens": -1, "input_tokens": 3}, Usage(3)),
+        ({"output_tokens": 10**30, "output_tokens_details": 4, "service_tier": 7}, Usage()),
+        ({"output_tokens": True, "input_tokens": None, "cache_read_input_tokens": [], "x": float("nan")}, Usage()),
+        ([], Usage()),
+        (7, Usage()),
+        (None, Usage()),
+    ],
+)
+def test_why_an_answer_ended_does_not_hang_on_its_figures(usage: object, figures: Usage) -> None:
+    delta_ = {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": usage}
+    answer = assemble(told(start(), TEXT, delta(0, text="a"), end(0), delta_, STOP))
+    assert (answer.stop, answer.usage) == (Stop.LENGTH, figures)
+
+
+@pytest.mark.parametrize("index", [None, "0", 0.0, []])
+def test_why_an_answer_ended_does_not_hang_on_an_index(index: object) -> None:
+    delta_ = {"type": "message_delta", "index": index, "delta": {"stop_reason": "max_tokens", "stop_sequence": 7}}
+    if index == []:
+        with pytest.raises(UntranslatableError, match="message_delta"):
+            told(start(), delta_)
+    else:
+        assert Stopped(Stop.LENGTH) in told(start(), delta_, STOP)
+
+
+def test_the_index_of_a_block_may_be_a_text_or_null() -> None:
+    for index in ("2", 2.0):
+        assert assemble(told(start(), {**delta(0, text="a"), "index": index}, STOP)).parts == (Text("a"),)
+    events = ({**event, "index": None} for event in (TEXT, delta(0, text="a"), end(0)))
+    assert assemble(told(start(), *events, STOP)).parts == (Text("a"),)
+
+
+@pytest.mark.parametrize(
+    "message", [{"id": None, "usage": {"input_tokens": 7}}, {"model": 5, "usage": {"input_tokens": 7}}]
+)
+def test_a_beginning_without_a_name_has_its_figures(message: object) -> None:
+    assert told({"type": "message_start", "message": message}) == [Started("", ""), Used(Usage(7))]
+    assert told({"type": "message_start", "message": "odd"}) == [Started("", "")]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        delta(0, text=5),
+        {**delta(0, text="a"), "index": [1]},
+        {**delta(0, text="a"), "index": "x"},
+        {**end(0), "index": {}},
+        begin(0, type="text", text=5),
+        begin(0, type="tool_use", id="t", name=["f"]),
+        {"type": "message_delta", "delta": {"stop_reason": 7}},
+        {"type": "message_delta", "delta": "end"},
+        delta(3, type="input_json_delta", partial_json="{}"),
+    ],
+)
+def test_what_says_something_and_cannot_be_read_is_a_fault(event: object) -> None:
+    with pytest.raises(UntranslatableError):
+        told(start(), event)
+
+
+def test_json_that_is_none_is_a_fault_where_the_event_has_a_name() -> None:
+    with pytest.raises(UntranslatableError, match="content_block_delta"):
+        CODEC.reader().feed(b"event: content_block_delta\ndata: {\n\n")
+
+
+def test_blocks_of_hosted_tools_may_be_of_any_form() -> None:
+    hosted = begin(0, type="new_tool_result", text=5, name={})
+    assert assemble(told(start(), hosted, delta(0, text="x"), delta(0, partial_json="{"), end(0), STOP)).parts == ()
+
+
+def test_what_does_not_fit_the_block_is_another_part() -> None:
+    said = told(start(), CALL, delta(0, partial_json="{}"), delta(0, text="a"), delta(0, thinking="b"), STOP)
+    assert assemble(said).parts == (ToolUse("t", "f", "{}"), Text("a"), Thinking("b", maker="anthropic"))
+    with pytest.raises(UntranslatableError, match="arguments at index 0"):
+        told(start(), TEXT, delta(0, text="a"), delta(0, partial_json="{}"))
+
+
+def test_arguments_after_the_end_of_a_call_are_a_fault() -> None:
+    with pytest.raises(UntranslatableError, match="arguments at index 0"):
+        told(start(), CALL, delta(0, partial_json="{"), end(0), delta(0, partial_json="}"))

@@ -162,6 +162,34 @@ def test_calls_side_by_side_are_written_one_after_the_other(sdk_stream: SdkStrea
     ]
 
 
+def test_nothing_is_added_to_a_part_after_its_end(sdk_stream: SdkStream) -> None:
+    events: list[Event] = [
+        Started("", ""),
+        PartStarted(0, Text("a")),
+        PartStarted(1, Text("b")),
+        PartStarted(2, Text("c")),
+    ]
+    late: list[Event] = [
+        PartEnded(1),
+        Added(1, "lost"),
+        PartEnded(1),
+        PartEnded(0),
+        Added(0, "lost"),
+        PartEnded(2),
+        Added(1, "lost"),
+    ]
+    said = sdk_stream(write(*events, *late, Stopped(Stop.END), Ended()))
+    assert [block["text"] for block in said["content"]] == ["a", "b", "c"]
+
+
+def test_any_number_of_parts_may_wait() -> None:
+    calls = range(5_000)
+    begun = [PartStarted(index, ToolUse(f"t{index}", "f", "{}")) for index in calls]
+    stream = CODEC.writer(ASKED).feed([Started("", ""), *begun, *map(PartEnded, reversed(calls)), Ended()])
+    stopped = [event["index"] for event in data(stream) if event["type"] == "content_block_stop"]
+    assert stopped == list(calls)
+
+
 def test_a_call_without_arguments_and_one_that_was_cut(sdk_stream: SdkStream) -> None:
     stream = write(
         Started("a", "b"),

@@ -114,7 +114,8 @@ def test_every_stop_reason_is_decided_on() -> None:
 
 @pytest.mark.parametrize("word", sorted(STOPS))
 def test_stop_reasons(word: str) -> None:
-    body = json.dumps({"output": {"message": {"content": [{"text": "a"}]}}, "stopReason": word}).encode()
+    block = {"toolUse": {"toolUseId": "i", "name": "f", "input": {}}} if word == "tool_use" else {"text": "a"}
+    body = json.dumps({"output": {"message": {"content": [block]}}, "stopReason": word}).encode()
     stop = CODEC.read_answer(body).stop
     assert stop is STOPS[word]
     assert STOP_WORDS[stop] == ("content_filtered" if word == "guardrail_intervened" else word)
@@ -126,6 +127,13 @@ def test_what_the_faulty_provider_answers(finish: Any) -> None:  # noqa: ANN401 
     answer = CODEC.read_answer(answers.plain(question, "one two three", finish))
     stop = {"stop": Stop.END, "length": Stop.LENGTH, "filtered": Stop.REFUSAL}[finish]
     assert answer == Answer("", "", (Text("one two three"),), stop, usage=Usage(input=1, output=3))
+
+
+@pytest.mark.parametrize("word", ["end_turn", "something_new"])
+def test_an_answer_with_calls_ends_for_them_whatever_it_says(word: str) -> None:
+    call = {"toolUse": {"toolUseId": "i", "name": "f", "input": {}}}
+    body = json.dumps({"output": {"message": {"content": [call]}}, "stopReason": word}).encode()
+    assert CODEC.read_answer(body).stop is Stop.TOOL_USE
 
 
 def test_an_answer_read() -> None:
@@ -170,7 +178,7 @@ def test_an_answer_read() -> None:
             ToolUse("i", "f", '{"a": 1000.0}'),
             ToolUse("j", "f", '{"cut": '),
         ),
-        Stop.END,
+        Stop.TOOL_USE,
         "END",
         Usage(input=1, cache_read=3, output=2),
         "priority",
@@ -232,4 +240,8 @@ ANSWERS = st.builds(
 def test_what_is_written_is_read_as_it_was(answer: Answer) -> None:
     body = CODEC.write_answer(answer, Asked("m", "id", 0))
     assert len(boto_reads(body)["output"]["message"]["content"]) == len(answer.parts)
+    # A plain end with calls, and the other way round, is read as what it must be.
+    calls = any(isinstance(part, ToolUse) for part in answer.parts)
+    if answer.stop in {Stop.END, Stop.TOOL_USE}:
+        answer = msgspec.structs.replace(answer, stop=Stop.TOOL_USE if calls else Stop.END)
     assert msgspec.json.encode(CODEC.read_answer(body)) == msgspec.json.encode(answer)

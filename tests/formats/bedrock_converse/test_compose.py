@@ -157,7 +157,7 @@ def test_sampling_is_clamped(compose: Compose, refused: Refused) -> None:
     wire, composed = compose(request, facts=Facts(sampling=False))
     assert composed.dropped == ("temperature", "top_p", "stop", "top_k")
     assert compose(request, LLAMA)[1].dropped == ("stop", "top_k")
-    assert refused(ask(stop=("x",) * 2501)) == ("Converse takes at most 2500 stop sequences",)
+    assert refused(ask(stop=("x",) * 2501)) == ("2501 stop sequences: Converse takes 2500",)
 
 
 def test_output(compose: Compose) -> None:
@@ -176,7 +176,7 @@ def test_what_cannot_be_said_is_dropped_by_name(compose: Compose) -> None:
         Message(Role.USER, (Text("hi", citations=msgspec.Raw(b"[]")),), name="bob"),
         seed=1,
         frequency_penalty=0.5,
-        presence_penalty=0.0,
+        presence_penalty=-0.5,
         verbosity="low",
         cache_key="k",
         tier="scale",

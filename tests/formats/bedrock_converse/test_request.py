@@ -186,10 +186,10 @@ def test_cited_text_is_text_with_its_sources() -> None:
     [
         ({"image": {"format": "png", "source": {"s3Location": {"uri": "s3://b/x"}}}}, "an image in S3"),
         ({"document": {"name": "a", "source": {"s3Location": {"uri": "s3://b/x"}}}}, "a document in S3"),
-        ({"video": {"format": "mp4", "source": {"bytes": b"v"}}}, "a block of the kind 'video'"),
-        ({"audio": {"format": "mp3", "source": {"bytes": b"v"}}}, "a block of the kind 'audio'"),
-        ({"guardContent": {"text": {"text": "x"}}}, "a block of the kind 'guardContent'"),
-        ({"toolAddition": {"tool": {"name": "f"}}}, "a block of the kind 'toolAddition'"),
+        ({"video": {"format": "mp4", "source": {"bytes": b"v"}}}, "content of the type 'video'"),
+        ({"audio": {"format": "mp3", "source": {"bytes": b"v"}}}, "content of the type 'audio'"),
+        ({"guardContent": {"text": {"text": "x"}}}, "content of the type 'guardContent'"),
+        ({"toolAddition": {"tool": {"name": "f"}}}, "content of the type 'toolAddition'"),
         (
             {"toolUse": {"toolUseId": "i", "name": "f", "input": {}, "type": "server_tool_use"}},
             "a call of a tool that AWS runs",
@@ -216,14 +216,30 @@ def test_every_kind_of_block_is_decided_on() -> None:
 @pytest.mark.parametrize(
     ("params", "reason"),
     [
-        ({"guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"}}, "a guardrail"),
-        ({"promptVariables": {"a": {"text": "b"}}}, "a prompt of Bedrock's prompt management"),
-        ({"toolConfig": {"tools": [{"systemTool": {"name": "nova_grounding"}}]}}, "a tool of the kind 'systemTool'"),
-        ({"system": [{"guardContent": {"text": {"text": "x"}}}]}, "a system block of the kind 'guardContent'"),
+        (
+            {"guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"}},
+            "`guardrailConfig`, a guardrail of Bedrock's",
+        ),
+        ({"promptVariables": {"a": {"text": "b"}}}, "`promptVariables`, of a prompt that is stored at Bedrock"),
+        (
+            {"toolConfig": {"tools": [{"systemTool": {"name": "nova_grounding"}}], "toolChoice": {"any": {}}}},
+            "a forced call of a tool that AWS runs",
+        ),
+        ({"system": [{"guardContent": {"text": {"text": "x"}}}]}, "content of the type 'guardContent'"),
     ],
 )
 def test_members_that_only_converse_has(params: dict[str, Any], reason: str) -> None:
     assert asked(**params).bound == (reason,)
+
+
+def test_a_tool_that_aws_runs_is_done_without_if_it_is_only_offered() -> None:
+    spec = {"toolSpec": {"name": "f", "inputSchema": {"json": {}}}}
+    tools = [{"systemTool": {"name": "nova_grounding"}}, spec]
+    choices: list[dict[str, Any]] = [{"auto": {}}, {"any": {}}, {"tool": {"name": "f"}}]
+    for choice in choices:
+        request = asked(toolConfig={"tools": tools, "toolChoice": choice})
+        assert (request.bound, [tool.name for tool in request.tools]) == ((), ["f"])
+        assert list(request.extra) == ["toolConfig.tools.systemTool"]
 
 
 def test_every_member_is_decided_on() -> None:

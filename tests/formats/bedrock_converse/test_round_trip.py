@@ -8,9 +8,10 @@ from typing import Any
 
 import botocore.session
 import msgspec
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from hydrallm.formats.anthropic_content import count_marks
 from hydrallm.formats.bedrock_converse_codec import BedrockConverseCodec
 from hydrallm.formats.canonical import (
     Cache,
@@ -122,6 +123,7 @@ def test_what_is_composed_is_read_as_it_was(
         tool_choice=tool_choice,
         **members,
     )
+    assume(count_marks(request) <= 4)  # the others are left out
     composed = CODEC.compose(request, CLAUDE)
     assert (composed.dropped, composed.names, composed.ids) == ((), {}, {})
     again = msgspec.structs.replace(read(composed.body), names={})

@@ -81,8 +81,8 @@ def test_text_has_no_start() -> None:
         PartStarted(1, Text("")),
         Added(1, "b"),
         PartEnded(1),
-        Stopped(Stop.END),
         USED,
+        Stopped(Stop.END),
         Ended(),
     ]
 
@@ -143,17 +143,17 @@ def test_the_usage_comes_before_the_end_or_after_it(before: bool) -> None:
 def test_a_complete_stream_without_usage() -> None:
     reader = CODEC.reader()
     assert reader.finish() == []
-    assert reader.feed(frame(*START) + frame(*delta(0, text="a")) + frame(*STOP))[-1] == Stopped(Stop.END)
-    assert reader.finish() == [Ended()]
+    assert reader.feed(frame(*START) + frame(*delta(0, text="a")) + frame(*STOP))[-1] == Added(0, "a")
+    assert reader.finish() == [PartEnded(0), Stopped(Stop.END), Ended()]
     assert reader.finish() == []
     assert reader.feed(frame(*METADATA)) == []
 
 
 def test_the_stop_sequence() -> None:
     ended = ("messageStop", {"stopReason": "stop_sequence", "additionalModelResponseFields": {"stop_sequence": "END"}})
-    assert read(START, ended)[-1] == Stopped(Stop.SEQUENCE, "END")
+    assert read(START, ended, METADATA)[-2] == Stopped(Stop.SEQUENCE, "END")
     odd = ("messageStop", {"stopReason": "end_turn", "additionalModelResponseFields": [1]})
-    assert read(START, odd)[-1] == Stopped(Stop.END)
+    assert read(START, odd, METADATA)[-2] == Stopped(Stop.END)
 
 
 def test_what_was_not_asked_for_is_left_out() -> None:
@@ -171,15 +171,42 @@ def test_what_was_not_asked_for_is_left_out() -> None:
         stop(2),
         ("somethingNew", {"a": 1}),
         tool(3),
-        tool(3, "again"),
+        tool(3),
         stop(3),
         stop(3),
     )
-    assert events == [Started("", ""), PartStarted(3, ToolUse("i", "f", "")), PartEnded(3)]
+    assert events == [Started("", ""), PartStarted(0, ToolUse("i", "f", "")), PartEnded(0)]
+
+
+def test_a_server_that_does_not_count_on() -> None:
+    said = read(START, tool(0), tool(0, "j"), delta(0, toolUse={"input": "{}"}), delta(0, text="a"), STOP, METADATA)
+    assert assemble(said).parts == (ToolUse("i", "f", "{}"), ToolUse("j", "f", "{}"), Text("a"))
+
+
+def test_words_after_the_end_of_a_block_are_another_one() -> None:
+    late = (delta(0, text="a"), delta(1, text="b"), stop(1), delta(1, text="c"), stop(0), STOP, delta(1, text="d"))
+    said = read(START, *late, METADATA)
+    assert assemble(said).parts == (Text("a"), Text("b"), Text("cd"))
+    assert said[-2:] == [Stopped(Stop.END), Ended()]
+
+
+@pytest.mark.parametrize("before", [(tool(0), stop(0)), (), (delta(0, text="a"),)])
+def test_input_of_no_open_call_is_a_fault(before: tuple[tuple[str, object], ...]) -> None:
+    assert read(START, *before, delta(0, toolUse={"input": ""}))
+    with pytest.raises(UntranslatableError, match="no toolUse that it is of"):
+        read(START, *before, delta(0, toolUse={"input": "{}"}))
+
+
+@pytest.mark.parametrize("odd", [{"usage": 5}, [], {"usage": {"inputTokens": []}}, {"usage": USAGE, "serviceTier": 7}])
+def test_nothing_hangs_on_metadata_that_cannot_be_read(odd: object) -> None:
+    for last in ((("metadata", odd), STOP), (STOP, ("metadata", odd))):
+        said = read(START, delta(0, text="a"), *last)
+        assert said[-2:] == [Stopped(Stop.END), Ended()]
+        assert assemble(said).parts == (Text("a"),)
 
 
 def test_a_block_that_is_left_open_ends_with_the_message() -> None:
-    assert read(START, delta(0, text="a"), STOP)[-2:] == [PartEnded(0), Stopped(Stop.END)]
+    assert read(START, delta(0, text="a"), STOP, METADATA)[-3:] == [PartEnded(0), Stopped(Stop.END), Ended()]
 
 
 def test_every_event_is_decided_on() -> None:

@@ -124,8 +124,9 @@ def test_a_forced_tool_while_it_thinks(compose: Compose, refused: Refused) -> No
     wire, composed = compose(ask(**forced), facts=ADAPTIVE)
     assert composed.dropped == ("reasoning",)
     assert wire["toolConfig"]["toolChoice"] == {"any": {}}
-    assert refused(ask(**forced), facts=ALWAYS) == ("the model thinks always, and takes no forced tool while it does",)
-    assert refused(ask(**forced), facts=Facts(forced_tool=False)) == ("the model takes no forced tool",)
+    (reason,) = refused(ask(**forced), facts=ALWAYS)
+    assert reason == "the model always thinks, and takes no forced tool call while it does"
+    assert refused(ask(**forced), facts=Facts(forced_tool=False)) == ("the model takes no forced tool call",)
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,8 @@ def test_instructions_in_the_middle_stay_where_they_are(compose: Compose) -> Non
         user(Text("go")),
     )
     wire, _ = compose(ask(*talk))
-    assert wire["messages"][2] == {"role": "user", "content": [{"text": "be brief"}, {"text": "go"}]}
+    told = {"text": "<system>\nbe brief\n</system>"}
+    assert wire["messages"][2] == {"role": "user", "content": [told, {"text": "go"}]}
 
 
 def test_a_conversation_that_begins_with_the_assistant(compose: Compose) -> None:
@@ -110,13 +111,19 @@ def test_a_conversation_that_begins_with_the_assistant(compose: Compose) -> None
 @pytest.mark.parametrize("messages", [(), (user(),), (user(Text(" \n")),), (Message(Role.ASSISTANT, (Text(""),)),)])
 def test_no_conversation(refused: Refused, messages: tuple[Message, ...]) -> None:
     request = Request(format="openai-chat", messages=messages)
-    assert refused(request) == ("there is no message in it, or only blank ones",)
+    assert refused(request) == ("a conversation without a word in it",)
+
+
+def test_instructions_alone_are_a_question(compose: Compose) -> None:
+    wire, _ = compose(Request(format="openai-chat", system=(Text("do it"),)))
+    assert wire["messages"] == [{"role": "user", "content": [{"text": "do it"}]}]
+    assert "system" not in wire
 
 
 def test_a_turn_to_be_continued(compose: Compose, refused: Refused) -> None:
     begun = ask(HELLO, Message(Role.ASSISTANT, (Text("Once upon \n"),)))
     assert compose(begun)[0]["messages"][1]["content"] == [{"text": "Once upon"}]
-    assert refused(begun, facts=Facts(prefill=False)) == ("the model does not continue a turn of its own",)
+    assert refused(begun, facts=Facts(prefill=False)) == ("the model does not continue an assistant's turn",)
 
 
 def test_thoughts_of_others_are_stripped_from_the_copy(compose: Compose) -> None:
@@ -168,16 +175,16 @@ def test_images(compose: Compose) -> None:
 @pytest.mark.parametrize(
     ("part", "reason"),
     [
-        (Image(Source(url="https://h/x.png")), "Converse takes no image by its URL"),
-        (Image(Source(file="file-1")), "a file at another provider cannot be the image"),
+        (Image(Source(url="https://h/x.png")), "the URL of an image"),
+        (Image(Source(file="file-1")), "the id of a file at another provider"),
         (Image(Source(media_type="image/png")), "there is nothing in the image"),
-        (Image(Source(data=PNG, media_type="image/tiff")), "Converse takes no image of the type image/tiff"),
+        (Image(Source(data=PNG, media_type="image/tiff")), "an image of the type image/tiff"),
         (Image(Source(data="A" * 5_300_000)), "the image is larger than the 3.75 MB that Converse takes"),
         (
             Document(Source(url="https://h/x.pdf", media_type="application/pdf")),
-            "Converse takes no document by its URL",
+            "the URL of a document",
         ),
-        (Document(Source(data="AA==", media_type="application/zip")), "Converse takes no document of the type"),
+        (Document(Source(data="AA==", media_type="application/zip")), "a document of the type application/zip"),
         (
             Document(Source(data="A" * 6_300_000, media_type="application/pdf")),
             "the document is larger than the 4.5 MB",
@@ -192,8 +199,7 @@ def test_case_12_parts_that_cannot_be_said(refused: Refused, part: Part, reason:
 def test_all_reasons_at_once(refused: Refused) -> None:
     many = user(*(Image(Source(data=PNG)) for _ in range(21)), *(Document(text="x") for _ in range(6)))
     facts = Facts(images=False, documents=False, tools=False)
-    assert refused(ask(many, tools=(TOOL,), bound=("n over 1",)), facts=facts) == (
-        "n over 1",
+    assert refused(ask(many, tools=(TOOL,)), facts=facts) == (
         "the model takes no tools",
         "Converse takes at most 20 images in a turn",
         "Converse takes at most 5 documents in a turn",
@@ -224,7 +230,7 @@ def test_documents(compose: Compose) -> None:
 
 def test_images_of_the_assistant(refused: Refused) -> None:
     request = ask(HELLO, Message(Role.ASSISTANT, (Image(Source(data=PNG)),)), HELLO)
-    assert refused(request) == ("Converse takes images and documents in turns of the user only",)
+    assert refused(request) == ("an image or a document in an assistant's turn",)
 
 
 def test_a_result_with_an_image(compose: Compose) -> None:
@@ -258,6 +264,15 @@ def test_cache_marks_come_after_what_they_mark(compose: Compose) -> None:
     assert wire["toolConfig"]["tools"][1] == {"cachePoint": {"type": "default", "ttl": "5m"}}
     bare, composed = compose(request, facts=Facts(cache=False))
     assert "cachePoint" not in json.dumps(bare)
+    assert composed.dropped == ("cache",)
+
+
+def test_the_last_four_marks_stay(compose: Compose) -> None:
+    tool = msgspec.structs.replace(TOOL, cache=Cache())
+    five = user(*(Text(word, cache=Cache()) for word in "abcd"))
+    wire, composed = compose(ask(five, tools=(tool,)))
+    assert len(wire["toolConfig"]["tools"]) == 1, "it has no mark after it"
+    assert json.dumps(wire["messages"]).count("cachePoint") == 4
     assert composed.dropped == ("cache",)
 
 

@@ -295,7 +295,9 @@ def courses(draw: st.DrawFn) -> list[Event]:
     events: list[Event] = [START]
     while parts := [part for part in parts if part]:
         events.append(parts[draw(st.integers(0, len(parts) - 1))].pop(0))
-    last: list[Event] = [Used(Usage(3, None, 1, 2)), Stopped(draw(st.sampled_from(Stop)))]
+    calls = any(isinstance(event, PartStarted) and isinstance(event.part, ToolUse) for event in events)
+    stops = [stop for stop in Stop if stop not in ({Stop.END, Stop.PAUSE} if calls else {Stop.TOOL_USE})]
+    last: list[Event] = [Used(Usage(3, None, 1, 2)), Stopped(draw(st.sampled_from(stops)))]
     return [*events, *draw(st.permutations(last)), END]
 
 
