@@ -36,6 +36,7 @@ class Need(NamedTuple):
 
 NEEDS = {
     "git": Need(lambda: shutil.which("git") is not None, "Debian: apt-get install git"),
+    "cc": Need(lambda: shutil.which("cc") is not None, "Debian: apt-get install gcc libc6-dev"),
     "node": Need(lambda: shutil.which("node") is not None, "Debian: apt-get install nodejs npm"),
     "nginx": Need(lambda: shutil.which("nginx") is not None, "Debian: apt-get install nginx"),
     "wrk": Need(lambda: shutil.which("wrk") is not None, "Debian: apt-get install wrk"),

@@ -7,12 +7,11 @@ its file and a line in ``APIS``.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime
 import functools
+import os
 import random
 import re
-import signal
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -29,6 +28,7 @@ from hydrallm.exchange.chain import Model
 from hydrallm.exchange.chains import Chains
 from hydrallm.exchange.dialect import Dialects, Found, Speech
 from hydrallm.exchange.gateway import Gateway, Sources
+from hydrallm.exchange.health import Share, model_health
 from hydrallm.exchange.paths import Paths
 from hydrallm.formats.anthropic_messages import AnthropicMessages
 from hydrallm.formats.anthropic_messages_codec import AnthropicMessagesCodec
@@ -43,6 +43,8 @@ from hydrallm.formats.openai_chat_codec import OpenAIChatCodec
 from hydrallm.formats.openai_completions import OpenAICompletions
 from hydrallm.formats.openai_responses import OpenAIResponses
 from hydrallm.formats.openai_responses_codec import OpenAIResponsesCodec
+from hydrallm.http import capacity
+from hydrallm.http.buffered import Buffered
 from hydrallm.http.client import Client
 from hydrallm.http.dial import Route, tls_context
 from hydrallm.http.limits import Limits
@@ -53,17 +55,19 @@ from hydrallm.policy.kinds import RULES
 from hydrallm.policy.overrides import overridden
 from hydrallm.policy.plan import Plan
 from hydrallm.secret import Secret
-from hydrallm.telemetry.log import LEVELS, Level, Log
+from hydrallm.telemetry.log import LEVELS, Log
 from hydrallm.telemetry.masking import Mask
 from hydrallm.telemetry.records import CredentialChange, ModelChange
 
 if TYPE_CHECKING:
+    import socket
     import ssl
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from hydrallm.config.settings import EndpointSettings, ModelSettings, Settings
+    from hydrallm.config.settings import EndpointSettings, ModelSettings, ServerSettings, Settings
     from hydrallm.endpoints.base import Api
+    from hydrallm.exchange.health import Witness
     from hydrallm.formats.base import WireFormat
     from hydrallm.formats.codec import Codec
     from hydrallm.telemetry.records import Sink
@@ -99,13 +103,14 @@ DRAIN = 30.0
 """Seconds that running exchanges are given when the gateway is asked to stop."""
 
 
-def make_log(settings: Settings, stream: Stream, level: str | None = None) -> Log:
+def make_log(settings: Settings, stream: Stream, level: str | None = None, *, worker: int = 0) -> Log:
     """Return the log that ``settings`` ask for.
 
     Args:
         settings: the config.
         stream: where it is written.
         level: instead of the config's, if given.
+        worker: the number of this worker, where there are several.
     """
     log = settings.log
     return Log(
@@ -114,6 +119,7 @@ def make_log(settings: Settings, stream: Stream, level: str | None = None) -> Lo
         log.format,
         Mask(_secrets(settings)),
         wants_bodies=log.include_error_body,
+        worker=worker,
     )
 
 
@@ -135,12 +141,20 @@ class App:
         mask = mask or Mask(_secrets(settings))
         self._keys: list[RefreshedKeys] = []
         supplies = self._supplies(sink, mask)
+        server = settings.server
+        limits = _limits(server)
+        buffered = Buffered(limits.max_buffered)
         contexts: dict[Path | None, ssl.SSLContext] = {}
         self._clients = {
-            name: Client(_route(endpoint, environ, contexts)) for name, endpoint in settings.endpoints.items()
+            name: Client(
+                _route(endpoint, environ, contexts),
+                max_connections=endpoint.max_connections,
+                queue_timeout=endpoint.queue_timeout,
+                buffered=buffered,
+            )
+            for name, endpoint in settings.endpoints.items()
         }
         self._dialects = Dialects(DIALECTS)
-        server = settings.server
         self._gateway = Gateway(
             chains=self._chains(sink, supplies),
             access=Access(
@@ -154,14 +168,11 @@ class App:
             sink=sink,
             mask=mask,
             sources=Sources(_utc, random.random, _identities()),
+            max_exchanges=server.max_exchanges,
         )
-        limits = Limits(
-            max_body=server.max_body,
-            head_timeout=min(10.0, server.read_timeout),
-            body_timeout=min(30.0, server.read_timeout),
-            write_timeout=server.write_timeout,
-        )
-        self._server = Server(self._gateway, self._gateway.refuse, self._gateway.on_fault, limits)
+        self._began = self._gateway.loop.time()
+        self._server = Server(self._gateway, self._gateway.refuse, self._gateway.on_fault, limits, buffered)
+        self._server.on_exhausted = self._gateway.on_exhausted
 
     def _supplies(self, sink: Sink, mask: Mask) -> dict[str, Supply]:
         """Return what gives each endpoint the keys of AWS's standard chain; those of one profile are the same."""
@@ -191,7 +202,8 @@ class App:
             rules=overridden(RULES, retry.on),
             hold_limit=retry.hold_limit,
         )
-        found = {name: Found() for name in self._settings.endpoints}
+        now = asyncio.get_running_loop().time
+        found = {name: Found(now) for name in self._settings.endpoints}
         models = [self._model(model, found[model.endpoint], sink, supplies) for model in self._settings.models]
         return Chains(models, self._settings.chains, template, remembers=retry.breaker)
 
@@ -209,17 +221,37 @@ class App:
             model.id,
         )
 
-    async def listen(self) -> list[tuple[str, int]]:
+    async def listen(self, sockets: Sequence[socket.socket] = ()) -> list[tuple[str, int]]:
         """Open the listener and return the addresses it is bound to.
+
+        Args:
+            sockets: those to accept from, if they are there already.
 
         Raises:
             StartError: the address cannot be bound.
         """
-        addresses = await self._server.listen(self._settings.server.host, self._settings.server.port)
-        self._gateway.listener = ", ".join([_shown(host, port) for host, port in addresses])
+        server = self._settings.server
+        accepting = self._server.accept(sockets) if sockets else self._server.listen(server.host, server.port)
+        addresses = await accepting
+        self._gateway.listener = ", ".join([shown(host, port) for host, port in addresses])
         for keys in self._keys:
             keys.start()
         return addresses
+
+    def share(self) -> Share:
+        """Return how this process and its models fare."""
+        gateway = self._gateway
+        now = gateway.loop.time()
+        return Share(
+            now - self._began,
+            gateway.exchanges,
+            len(self._server.connections),
+            model_health(gateway.chains.models, now),
+        )
+
+    def ask(self, witnesses: Callable[[], Awaitable[Sequence[Witness]]]) -> None:
+        """Tell how others fare as well: all processes of this listener, which ``witnesses`` asks."""
+        self._gateway.witnesses = witnesses
 
     async def drain(self, grace: float = DRAIN) -> int:
         """Stop accepting, let running exchanges end, and close; return how many connections had to be dropped."""
@@ -234,68 +266,6 @@ class App:
             client.close()
         for keys in self._keys:
             keys.close()
-
-
-async def serve(settings: Settings, log: Log, environ: Mapping[str, str]) -> None:
-    """Run the gateway until SIGINT or SIGTERM; a second signal does not wait for running exchanges.
-
-    Raises:
-        StartError: it cannot start.
-    """
-    for warning in settings.warnings:
-        log.write(Level.WARN, str(warning))
-    app = App(settings, log, environ, log.mask)
-    signals: asyncio.Queue[str] = asyncio.Queue()
-    try:
-        chains = [chain.name for chain in settings.chains]
-        with _signals(signals):
-            for host, port in await app.listen():
-                models = [f"{model.endpoint}/{model.model}" for model in settings.models]
-                log.write(
-                    Level.INFO,
-                    f"listening on http://{_shown(host, port)}",
-                    models=", ".join(models),
-                    chains=", ".join(chains),
-                )
-            log.flush()
-            name = await signals.get()
-            log.write(Level.INFO, f"{name}: no new connections; running exchanges have {DRAIN:g} s to end")
-            log.flush()
-            draining = asyncio.ensure_future(app.drain())
-            hurry = asyncio.ensure_future(signals.get())
-            await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
-            hurry.cancel()
-            draining.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await draining
-            await app.stop()
-            log.write(Level.INFO, "stopped")
-    finally:
-        await app.stop()
-        log.flush()
-
-
-@contextlib.contextmanager
-def _signals(queue: asyncio.Queue[str]) -> Iterator[None]:
-    """Put the names of SIGINT and SIGTERM into ``queue`` as they come."""
-    loop = asyncio.get_running_loop()
-    wanted = (signal.SIGINT, signal.SIGTERM)
-    previous = {}
-    for number in wanted:
-        try:
-            loop.add_signal_handler(number, queue.put_nowait, number.name)
-        except NotImplementedError:  # Windows: handlers run between bytecodes, so the loop has to be woken
-            previous[number] = signal.signal(
-                number, lambda received, _: loop.call_soon_threadsafe(queue.put_nowait, signal.Signals(received).name)
-            )
-    try:
-        yield
-    finally:
-        for number in wanted:
-            if number in previous:
-                signal.signal(number, previous[number])
-            else:
-                loop.remove_signal_handler(number)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -332,6 +302,21 @@ def _key_teller(
         sink.credential_changed(CredentialChange(endpoints, failure, "" if used is None else used.source, left))
 
     return tell
+
+
+def _limits(server: ServerSettings) -> Limits:
+    """Return what clients may make the server hold or wait for, as far as this machine goes."""
+    workers = server.workers if server.workers != "auto" else os.cpu_count() or 1
+    files, memory = capacity.open_files(), capacity.memory() // workers
+    return Limits(
+        max_body=server.max_body,
+        head_timeout=min(10.0, server.read_timeout),
+        body_timeout=min(30.0, server.read_timeout),
+        write_timeout=server.write_timeout,
+        max_connections=capacity.connections(server.max_connections, files, memory),
+        spare_connections=capacity.spare_files(files) // 2,
+        max_buffered=server.max_buffered or max(server.max_body, memory // 4),
+    )
 
 
 def _route(
@@ -377,7 +362,8 @@ def _secrets(settings: Settings) -> Iterator[Secret]:
                 pass
 
 
-def _shown(host: str, port: int) -> str:
+def shown(host: str, port: int) -> str:
+    """Return an address as it stands in a URL."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -7,11 +7,13 @@
     │   └── ConfigMissingError  there is no config file yet
     ├── StartError             the gateway cannot start (a port in use, no permission)
     ├── RequestError           the client's request cannot be served; carries the status to answer with
-    │   └── BodyTooLargeError  413
+    │   ├── BodyTooLargeError  413
+    │   └── OverloadError      503: a limit of this process is reached; later it may be served
     ├── ClientLeftError        the client went away; nobody's fault
     └── UpstreamError          an attempt failed before a complete answer
         ├── ConnectError       no connection was made: nothing was sent
         │   ├── TlsError       the TLS handshake or the certificate check failed
+        │   ├── SaturatedError  this side has no connection to spare
         │   └── CredentialError  there is no credential to show
         ├── CutError           the connection ended inside an answer, or before it
         ├── RemoteProtocolError  what the upstream sent is not HTTP
@@ -73,6 +75,18 @@ class BodyTooLargeError(RequestError):
         super().__init__(413, message, close=True)
 
 
+class OverloadError(RequestError):
+    """A limit of this process is reached; the same request may well be served a little later.
+
+    Attributes:
+        limit: the setting that says how much there may be.
+    """
+
+    def __init__(self, limit: str, message: str, *, close: bool = False) -> None:
+        self.limit = limit
+        super().__init__(503, message, close=close)
+
+
 class ClientLeftError(HydraError):
     """The client closed its connection before the answer was complete."""
 
@@ -87,6 +101,10 @@ class ConnectError(UpstreamError):
 
 class TlsError(ConnectError):
     """The TLS handshake or the verification of the certificate failed."""
+
+
+class SaturatedError(ConnectError):
+    """This side has no connection to spare: too many are in use, or no file can be opened. Nobody was asked."""
 
 
 class CredentialError(ConnectError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -37,13 +37,20 @@ async def refused(gateway: Gateway) -> bool:
                 await writer.wait_closed()
 
 
+def config(provider: Provider, workers: int) -> dict[str, Any]:
+    return {
+        "server": {"workers": workers},
+        "endpoints": {"up": {"url": f"{provider.url}/v1"}},
+        "models": [{"endpoint": "up", "model": "m"}],
+    }
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.platform("linux", "darwin"))])
 async def test_sigterm_lets_every_stream_end_and_refuses_new_ones(
-    serve: Serve, connect: Connect, scorecard: Scorecard
+    serve: Serve, connect: Connect, scorecard: Scorecard, workers: int
 ) -> None:
     async with Provider(SLOW) as provider:
-        gateway = await serve(
-            {"endpoints": {"up": {"url": f"{provider.url}/v1"}}, "models": [{"endpoint": "up", "model": "m"}]}
-        )
+        gateway = await serve(config(provider, workers))
         clients = await asyncio.gather(*(connect(gateway.port) for _ in range(STREAMS)))
         for client in clients:
             client.send(STREAM)
@@ -60,18 +67,17 @@ async def test_sigterm_lets_every_stream_end_and_refuses_new_ones(
     cut = STREAMS - len(whole)
     scorecard(
         14,
-        f"SIGTERM with {STREAMS} streams in flight",
+        f"SIGTERM with {STREAMS} streams in flight{', 2 workers' if workers > 1 else ''}",
         f"{cut} cut, new ones {'refused' if is_refused else 'taken'}, exit {code}",
         "0 cut, refused, exit 0",
         cut == 0 and is_refused and code == 0,
     )
 
 
-async def test_a_second_signal_ends_at_once(serve: Serve, connect: Connect) -> None:
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.platform("linux", "darwin"))])
+async def test_a_second_signal_ends_at_once(serve: Serve, connect: Connect, workers: int) -> None:
     async with Provider(SLOW) as provider:
-        gateway = await serve(
-            {"endpoints": {"up": {"url": f"{provider.url}/v1"}}, "models": [{"endpoint": "up", "model": "m"}]}
-        )
+        gateway = await serve(config(provider, workers))
         async with await connect(gateway.port) as client:
             client.send(STREAM)
             await client.head()

@@ -33,10 +33,13 @@ def chain(*urls: str, attempts: int = 1) -> dict[str, Any]:
     }
 
 
-async def test_kills_of_either_upstream_fail_nobody(serve: Serve, connect: Connect, scorecard: Scorecard) -> None:
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.platform("linux", "darwin"))])
+async def test_kills_of_either_upstream_fail_nobody(
+    serve: Serve, connect: Connect, scorecard: Scorecard, workers: int
+) -> None:
     answer = Answer(delay=0.005)  # so that each kill finds requests in flight
     async with Provider(answer) as first, Provider(answer) as second:
-        gateway = await serve(chain(first.url, second.url))
+        gateway = await serve(chain(first.url, second.url) | {"server": {"workers": workers}})
         finished = itertools.count(1)
         done = 0
         turned = asyncio.Condition()
@@ -76,7 +79,8 @@ async def test_kills_of_either_upstream_fail_nobody(serve: Serve, connect: Conne
     assert cut >= KILLS, "the kills found requests in flight"
     assert first.received
     assert second.received
-    scorecard(1, f"{REQUESTS} requests, two upstreams, {KILLS} kills", f"{len(failures)} failures", "0", not failures)
+    title = f"{REQUESTS} requests, two upstreams, {KILLS} kills{', 2 workers' if workers > 1 else ''}"
+    scorecard(1, title, f"{len(failures)} failures", "0", not failures)
 
 
 def two_a_connection(received: Received) -> Reply:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hydrallm.exchange.chain import Model
     from hydrallm.message import Request
-    from hydrallm.telemetry.records import AttemptRecord, CredentialChange, ExchangeRecord, ModelChange
+    from hydrallm.telemetry.records import AttemptRecord, CredentialChange, ExchangeRecord, ModelChange, Shed
 
 BODY = b'{"model": "client-model", "messages": [{"role": "user", "content": "hi"}]}'
 
@@ -41,6 +41,7 @@ class Journal:
         self.faults: list[str] = []
         self.changes: list[ModelChange] = []
         self.credentials: list[CredentialChange] = []
+        self.sheds: list[Shed] = []
         self._news = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -60,6 +61,9 @@ class Journal:
 
     def credential_changed(self, change: CredentialChange) -> None:
         self.credentials.append(change)
+
+    def shed(self, shed: Shed) -> None:
+        self.sheds.append(shed)
 
     def fault(self, text: str) -> None:
         self.faults.append(text)
@@ -95,6 +99,12 @@ class Journal:
     async def _until(self, true: Callable[[], bool]) -> None:
         async with self._news:
             await asyncio.wait_for(self._news.wait_for(true), 10)
+
+
+@pytest.fixture
+def journal() -> Journal:
+    """A sink that keeps all it is told."""
+    return Journal()
 
 
 class Reply(NamedTuple):

@@ -29,7 +29,7 @@ def candidate(attempts: int) -> Candidate:
 
 async def model(name: str, api_type: ApiType, attempts: int = 1) -> Model:
     client = Client(Route("127.0.0.1", 9, b"127.0.0.1:9"))
-    speech = Speech(Dialects(DIALECTS), api_type, name, "", Found())
+    speech = Speech(Dialects(DIALECTS), api_type, name, "", Found(lambda: 0.0))
     target = Target(name, Facts())
     return Model(target, Endpoint("e", URL), APIS[api_type], speech, client, candidate(attempts), Breaker())
 

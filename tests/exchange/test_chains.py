@@ -187,7 +187,7 @@ async def model(name: str, identity: str = "", attempts: int = 1) -> Model:
     endpoint = Endpoint("e", BaseURL("http", "127.0.0.1", 9, b"", b"127.0.0.1:9"))
     candidate = Candidate(attempts, 0.0, Clocks(1.0, 1.0, 1.0, 1.0))
     api, target = APIS[ApiType.OPENAI], Target(name, Facts())
-    speech = Speech(Dialects(DIALECTS), api.api_type, name, "", Found())
+    speech = Speech(Dialects(DIALECTS), api.api_type, name, "", Found(lambda: 0.0))
     return Model(target, endpoint, api, speech, client, candidate, Breaker(), identity=identity)
 
 

@@ -137,7 +137,8 @@ async def test_a_request_that_no_model_of_the_chain_can_serve_is_told_why(provid
     assert reply.status == 400
     assert reply.headers["x-should-retry"] == "false"
     why = "openai-completions is not translated"
-    assert reply.json["error"]["message"].endswith(f"; e1/m1: {why}; e2/m2: {why}")
+    assert reply.json["error"]["message"] == f"no model of the chain can serve this request: e1/m1: {why}; e2/m2: {why}"
+    assert (reply.headers["x-hydrallm-attempts"], reply.headers.get("x-hydrallm-model")) == ("0", None)
     assert upstream.received == []
     record = await gateway.journal.ended()
     assert (record.outcome, record.attempts) == ("unserved", [])
@@ -281,7 +282,7 @@ def make_gateway(journal: Journal) -> Gateway:
     candidate = Candidate(1, 0.0, Clocks(1.0, 1.0, 1.0, 1.0))
     url = BaseURL("http", "127.0.0.1", 9, b"", b"127.0.0.1:9")
     dialects = Dialects(DIALECTS)
-    speech = Speech(dialects, ApiType.OPENAI, "m", "", Found())
+    speech = Speech(dialects, ApiType.OPENAI, "m", "", Found(lambda: 0.0))
     model = Model(Target("m", Facts()), Endpoint("e", url), Broken(), speech, client, candidate, Breaker())
     return Gateway(
         chains=Chains([model], [], Plan(())),

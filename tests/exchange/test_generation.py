@@ -178,6 +178,9 @@ async def test_a_body_that_is_no_request_of_its_own_format_goes_to_who_speaks_it
     (skip,) = (await gateway.journal.ended()).skipped
     assert skip.reasons[0].startswith("the request is not one of anthropic-messages: ")
     assert gpt.received == []
+    reply = await gateway.client.ask(body(MESSAGE, model="only/e1/m1", messages="hi"), "/v1/messages")
+    assert reply.status == 400
+    assert message(reply).startswith("the request is not one of anthropic-messages: "), "and not of every model"
 
 
 # -- asked again in other words ----------------------------------------------------------------------------------------
@@ -262,6 +265,52 @@ async def test_a_model_that_refuses_that_too_is_believed(provide: Provide, serve
     assert "Invalid `signature`" in message(reply)
 
 
+async def test_what_nobody_here_knows_is_left_alone_where_thoughts_are_taken_out(
+    provide: Provide, serve: Serve
+) -> None:
+    upstream = await provide()
+    gateway = await serve({"url": upstream.url})
+    sealed = {"type": "reasoning", "id": "rs", "summary": [], "encrypted_content": "hydrallm:anthropic::EqQB"}
+    asked = {"model": "gpt", "previous_response_id": "resp_1", "tools": [{"type": "web_search", "new": 1}]}
+    reply = await gateway.client.ask(body(asked, input=[sealed, *HI]), "/v1/responses")
+    assert reply.status == 200
+    assert sent(upstream) == asked | {"model": "m1", "input": HI}
+
+
+async def test_a_rephrased_request_that_cannot_be_served_is_told_as_such(provide: Provide, serve: Serve) -> None:
+    upstream = await provide(NO_RESPONSES[0])
+    gateway = await serve({"url": upstream.url})
+    asked = body(RESPONSE, previous_response_id="resp_1")
+    replies = [await gateway.client.ask(asked, "/v1/responses") for _ in range(2)]
+    assert [reply.status for reply in replies] == [400, 400]
+    assert [reply.json["error"]["code"] for reply in replies] == ["unserved"] * 2
+    assert len(upstream.received) == 1
+
+
+# -- faults ------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_words_for_a_request_that_is_too_long_are_the_clients_wherever_they_come(
+    provide: Provide, serve: Serve
+) -> None:
+    inside = {"error": {"message": "maximum context length is 10 tokens", "code": "context_length_exceeded"}}
+    upstream = await provide(Fail(status=200, body=json.dumps(inside)))
+    gateway = await serve({"url": upstream.url})
+    reply = await gateway.client.ask(body(MESSAGE), "/v1/messages")
+    assert (reply.status, reply.json["error"]["type"]) == (400, "invalid_request_error")
+    assert message(reply).startswith("prompt is too long")
+
+
+async def test_many_things_that_are_dropped_are_told_in_part(provide: Provide, serve: Serve) -> None:
+    upstream = await provide()
+    gateway = await serve({"url": upstream.url, "type": "anthropic"})
+    reply = await gateway.client.ask(body(CHAT, **{f"unknown_{n}": n for n in range(5000)}))
+    told = reply.headers["x-hydrallm-dropped"]
+    assert len(told) < 1100
+    assert told.startswith("unknown_0, unknown_1")
+    assert told.endswith(" more")
+
+
 # -- counting ----------------------------------------------------------------------------------------------------------
 
 COUNT = "/v1/messages/count_tokens"
@@ -299,7 +348,8 @@ async def test_where_nobody_counts_the_answer_is_an_estimate_that_says_so(
     assert 1 <= reply.json["input_tokens"] <= 50
     assert len(upstream.received) == 1, "each model is asked once"
     record = await gateway.journal.ended()
-    assert (record.outcome, record.detail) == ("answered", "estimated: no model has told")
+    assert record.outcome == "answered"
+    assert record.detail.startswith("estimated: every model failed (1 attempt): e1/m1 ")
     await gateway.client.ask(body(MESSAGE), COUNT)
     assert len(upstream.received) == (1 if script.status == 404 else 2), "what is not there is asked for once"
 
@@ -309,3 +359,37 @@ async def test_what_is_no_message_is_not_estimated(provide: Provide, serve: Serv
     gateway = await serve({"url": upstream.url, "type": "anthropic"})
     reply = await gateway.client.ask(body(MESSAGE, messages="hi"), COUNT)
     assert (reply.status, message(reply)) == (400, "messages: expected an array")
+
+
+# -- relays ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("models", "target", "headers", "shown"),
+    [
+        (["openai"], "/v1/files", {"anthropic-version": "2023-06-01", "x-api-key": "mine"}, False),
+        (["openai"], "/v1/messages/batches", {"x-api-key": "mine"}, False),
+        (["openai"], "/v1/files", {"Authorization": "Bearer mine"}, True),
+        (["anthropic"], "/v1/whatever", {"x-api-key": "mine"}, True),
+        (["anthropic", "openai"], "/v1/messages/batches", {"x-api-key": "mine"}, True),
+        (["anthropic", "bedrock"], "/v1/files", {"Authorization": "Bearer mine"}, False),
+        (["openai", "anthropic"], "/model/x/count-tokens", {"Authorization": "AWS4-HMAC-SHA256 mine"}, False),
+    ],
+)
+async def test_a_relayed_key_goes_to_its_own_kind_of_provider_only(
+    models: list[str], target: str, headers: dict[str, str], shown: bool, provide: Provide, serve: Serve
+) -> None:
+    upstream = await provide()
+    gateway = await serve(*[{"url": upstream.url, "type": kind} for kind in models])
+    await gateway.client.ask(b"{}", target, headers=headers)
+    (received,) = upstream.received
+    assert (b"mine" in b" ".join(dict(received.headers).values())) == shown
+
+
+async def test_nor_does_that_of_a_request_that_names_a_model_of_another_kind(provide: Provide, serve: Serve) -> None:
+    upstream = await provide()
+    gateway = await serve({"url": upstream.url}, {"url": upstream.url, "type": "anthropic"})
+    headers = {"Authorization": "Bearer mine", "Content-Type": "application/json"}
+    for name in ("only/e2/m2", "only/e1/m1"):
+        await gateway.client.ask(body({"model": name, "input": "hi"}), "/v1/embeddings", headers=headers)
+    assert [b"authorization" in dict(received.headers) for received in upstream.received] == [False, True]

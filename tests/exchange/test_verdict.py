@@ -20,9 +20,9 @@ def record(*attempts: AttemptRecord, skipped: tuple[Skip, ...] = ()) -> Exchange
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.UNSERVED])
-def test_what_did_not_answer_in_time_is_a_504_and_all_else_a_502(kind: Kind) -> None:
+def test_what_did_not_answer_in_time_is_a_504_what_could_not_be_asked_a_503_and_all_else_a_502(kind: Kind) -> None:
     told = verdict(GiveUp(kind, None, spent=True), PLAN, 1.0, record(AttemptRecord(1, "e", "m", kind=kind)))
-    assert told.status == (504 if kind is Kind.SLOW_START else 502)
+    assert told.status == {Kind.SLOW_START: 504, Kind.SATURATED: 503}.get(kind, 502)
     assert told.code == f"upstream_{kind}"
 
 
@@ -59,7 +59,7 @@ def test_a_request_that_cannot_be_put_to_anybody_is_the_clients_to_change_and_ea
     skipped = (Skip("a", "m", ("n is over 1",)), Skip("b", "n", ("5 stop sequences", "logprobs")))
     told = verdict(GiveUp(Kind.UNSERVED, None, spent=True), PLAN, 1.0, record(skipped=skipped))
     assert (told.status, told.code) == (400, "unserved")
-    said = "no model of the chain can serve this request; a/m: n is over 1; b/n: 5 stop sequences, logprobs"
+    said = "no model of the chain can serve this request: a/m: n is over 1; b/n: 5 stop sequences, logprobs"
     assert told.message == said
 
 

@@ -318,7 +318,7 @@ def test_an_unsafe_request_is_made_again_while_no_connection_was_made(playbook: 
     )
 
 
-@pytest.mark.parametrize("kind", sorted({Kind.UNREACHABLE, *HOPELESS} ^ set(Kind)))
+@pytest.mark.parametrize("kind", sorted({Kind.UNREACHABLE, Kind.SATURATED, *HOPELESS} ^ set(Kind)))
 def test_an_unsafe_request_that_may_have_arrived_is_not_made_again(kind: Kind, playbook: MakePlaybook) -> None:
     begun = playbook(3, max_cycles=10, rules=UNSAFE_RULES)
     assert (
@@ -337,7 +337,7 @@ def test_an_unsafe_request_that_may_have_arrived_is_not_made_again(kind: Kind, p
     )
 
 
-@pytest.mark.parametrize("kind", HOPELESS)
+@pytest.mark.parametrize("kind", [*HOPELESS, Kind.SATURATED])
 def test_an_unsafe_request_that_a_person_must_mend_is_given_up(kind: Kind, playbook: MakePlaybook) -> None:
     assert (
         playbook(3, max_cycles=10, rules=UNSAFE_RULES)

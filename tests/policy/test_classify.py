@@ -180,7 +180,7 @@ def test_what_a_person_has_to_mend_is_that_for_any_request() -> None:
 def test_what_a_person_has_to_mend_is_loud_and_time_does_not_heal_it() -> None:
     loud = {kind for kind, rule in RULES.items() if rule.loud}
     assert loud == {Kind.TLS, Kind.QUOTA, Kind.MISCONFIGURED, Kind.UNSUPPORTED}
-    stays = loud | {Kind.SLOW_START, Kind.UNAUTHORIZED, Kind.CONTEXT_LENGTH, Kind.UNSERVED}
+    stays = loud | {Kind.SLOW_START, Kind.SATURATED, Kind.UNAUTHORIZED, Kind.CONTEXT_LENGTH, Kind.UNSERVED}
     assert {kind for kind, rule in RULES.items() if not rule.returns} == stays
 
 
@@ -193,6 +193,7 @@ def test_a_fault_of_the_request_or_of_the_client_says_nothing_about_the_model() 
         Kind.UNAUTHORIZED,
         Kind.UNSUPPORTED,
         Kind.REPHRASED,
+        Kind.SATURATED,
         Kind.UNSERVED,
     }
 

@@ -17,7 +17,7 @@ from hydrallm.policy.kinds import Kind
 from hydrallm.secret import Secret
 from hydrallm.telemetry.log import LEVELS, Level, Log
 from hydrallm.telemetry.masking import Mask
-from hydrallm.telemetry.records import AttemptRecord, CredentialChange, ExchangeRecord, ModelChange
+from hydrallm.telemetry.records import AttemptRecord, CredentialChange, ExchangeRecord, ModelChange, Shed
 
 NOW = datetime.datetime(2026, 11, 22, 13, 34, 5, 123456, tzinfo=datetime.UTC)
 KEY = "canary/0123+456"
@@ -40,6 +40,23 @@ def exchange(**changes: Any) -> ExchangeRecord:  # noqa: ANN401 - any field
     for name, value in changes.items():
         setattr(record, name, value)
     return record
+
+
+def test_what_was_turned_away_is_one_line_with_the_number_and_none_for_each() -> None:
+    stream = io.StringIO()
+    one = log(stream)
+    for _ in range(1000):
+        one.exchange_ended(exchange(outcome="shed", status=503, detail="9 requests are being answered"))
+    one.shed(Shed("server.max_exchanges", "9 requests are being answered", 1000))
+    assert lines(stream) == [
+        {
+            "time": "2026-11-22T13:34:05.123+00:00",
+            "level": "warn",
+            "message": "overloaded: 9 requests are being answered",
+            "limit": "server.max_exchanges",
+            "times": 1000,
+        }
+    ]
 
 
 @pytest.mark.parametrize(("loud", "level"), [(False, "warn"), (True, "error")])

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hydrallm.telemetry.writer import BackgroundWriter
+from hydrallm.telemetry.writer import WHOLE, BackgroundWriter, PromptWriter, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,3 +103,58 @@ def test_a_terminal_is_known_for_one(pipe: Pipe) -> None:
     finally:
         os.close(master)
         os.close(terminal)
+
+
+@given(st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b"")), max_size=20), st.integers(1, 50))
+def test_pieces_are_whole_lines_and_as_long_as_may_be(lines: list[bytes], limit: int) -> None:
+    data = b"".join(line + b"\n" for line in lines)
+    cut = list(pieces(data, limit))
+    assert b"".join(cut) == data
+    assert all(piece.endswith(b"\n") for piece in cut)
+    assert all(len(piece) <= limit or piece.count(b"\n") == 1 for piece in cut)
+    firsts = [piece.partition(b"\n")[0] + b"\n" for piece in cut[1:]]
+    assert all(len(one) + len(first) > limit for one, first in zip(cut, firsts, strict=False)), "no more were needed"
+
+
+def test_text_that_does_not_end_a_line_is_one() -> None:
+    assert list(pieces(b"one\ntwo", 4)) == [b"one\n", b"two"]
+    assert list(pieces(b"")) == []
+
+
+def test_processes_that_share_a_pipe_do_not_write_into_each_others_lines(pipe: Pipe) -> None:
+    program = f"""
+from hydrallm.telemetry.writer import BackgroundWriter
+writer = BackgroundWriter({pipe.write_end}, shared=True)
+for _ in range(40):
+    writer.write("".join("PLACE" * 20 + "\\n" for _ in range(500)))  # more than a pipe takes in one piece
+writer.close(30)
+"""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program.replace("PLACE", place)], pass_fds=[pipe.write_end])
+        for place in "abc"
+    ]
+    lines = pipe.read_all().splitlines()
+    assert [process.wait(20) for process in processes] == [0, 0, 0]
+    assert {line: lines.count(line) for line in set(lines)} == dict.fromkeys(("a" * 20, "b" * 20, "c" * 20), 20_000)
+
+
+def test_a_prompt_writer_writes_at_once_or_not_at_all(pipe: Pipe) -> None:
+    writer = PromptWriter(pipe.write_end)
+    line = "x" * (WHOLE - 1) + "\n"
+    for _ in range(100):  # more than a pipe holds; one that waited would never come back
+        writer.write(line)
+    written = bytearray()
+    while len(written) % len(line) or not written:
+        written += os.read(pipe.read_end, 1 << 20)
+    taken = len(written) // len(line)
+    assert 0 < taken < 100
+    writer.write("and on\n")
+    assert pipe.read_all() == f"{100 - taken} log lines were dropped: they were not read fast enough\nand on\n"
+
+
+def test_a_prompt_writer_does_not_mind_that_nobody_reads(pipe: Pipe) -> None:
+    os.close(pipe.read_end)
+    writer = PromptWriter(pipe.write_end)
+    writer.write("nobody hears it\n")
+    assert not writer.isatty()
+    writer.flush()

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from hydrallm.faults.provider import Received
     from hydrallm.http.client_stream import ClientStream
-    from hydrallm.telemetry.records import AttemptRecord, CredentialChange, ExchangeRecord, ModelChange
+    from hydrallm.telemetry.records import AttemptRecord, CredentialChange, ExchangeRecord, ModelChange, Shed
 
 CONFIG = """\
 [retry]
@@ -175,6 +175,10 @@ class Narrator:
 
     def credential_changed(self, change: CredentialChange) -> None:
         """Say nothing: the demo's endpoints have keys of their own."""
+
+    def shed(self, shed: Shed) -> None:
+        """Print that requests were turned away."""
+        self._console.print(f"  overloaded: {shed.message}", markup=False)
 
     def fault(self, text: str) -> None:
         """Print a fault of our own."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -19,16 +18,9 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(options: GlobalOptions, host: str | None, port: int | None) -> None:
     """Start the proxy and run until it is stopped (Ctrl-C or SIGTERM)."""
-    from hydrallm import app
     from hydrallm.config.load import load
-    from hydrallm.telemetry.writer import BackgroundWriter
+    from hydrallm.supervisor.serving import run
 
     settings = load(options.config, os.environ, host=host, port=port)
     descriptor = os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno()
-    writer = BackgroundWriter(descriptor)
-    log = app.make_log(settings, writer, options.log_level)
-    try:
-        with asyncio.Runner(loop_factory=app.loop_factory()) as runner:
-            runner.run(app.serve(settings, log, os.environ))
-    finally:
-        writer.close()
+    run(settings, os.environ, descriptor, options.log_level)

@@ -82,6 +82,7 @@ def _server(table: ServerTable) -> ServerSettings:
     return ServerSettings(
         host=table.host,
         port=table.port,
+        workers=table.workers,
         read_timeout=table.read_timeout,
         write_timeout=table.write_timeout,
         client_keys=table.client_keys,
@@ -89,6 +90,9 @@ def _server(table: ServerTable) -> ServerSettings:
         allowed_hosts=table.allowed_hosts,
         allowed_origins=table.allowed_origins,
         max_body=table.max_body,
+        max_connections=table.max_connections,
+        max_exchanges=table.max_exchanges,
+        max_buffered=table.max_buffered,
     )
 
 
@@ -117,6 +121,8 @@ def _endpoint(
         ca_file=None if table.ca_file is None else located(table.ca_file, path, environ),
         version=table.anthropic_version or "",
         betas=table.anthropic_beta,
+        max_connections=table.max_connections,
+        queue_timeout=table.queue_timeout,
     )
 
 

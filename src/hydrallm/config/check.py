@@ -43,6 +43,8 @@ _CLOSED = (
     "set server.client_keys, or allow_remote = true to serve everybody"
 )
 _OPEN = "everybody who reaches {} can use your API keys; set server.client_keys"
+_UNREADABLE = "is less than server.max_body, {} bytes, so a body of that size would always be refused; raise it"
+_UNQUEUED = "has no effect without max_connections: nobody waits for a connection"
 _SWALLOWED = (
     "no api_key, and the clients' credentials are for this server (server.client_keys): requests will carry no key; "
     'set api_key, or "-" if none is needed'
@@ -82,6 +84,9 @@ def check(
         elif at not in reading.broken:
             _check_authorities(table, at, path, environ, findings)
             credentials[name] = _choose(table, types.get(name, set()), at, environ, findings)
+    server = file.server
+    if server.max_buffered is not None and server.max_buffered < server.max_body and "server" not in reading.broken:
+        findings.problem("server.max_buffered", _UNREADABLE.format(server.max_body))
     if not findings.problems:
         chains.warn(resolved, file.models, findings)
     _warn(file, credentials, types, findings)
@@ -264,6 +269,9 @@ def _check_authorities(
 
 
 def _warn(file: File, credentials: Mapping[str, Choice], types: Mapping[str, set[ApiType]], findings: Findings) -> None:
+    for name, table in file.endpoints.items():
+        if table.queue_timeout is not None and table.max_connections is None:
+            findings.warning(join(join("endpoints", name), "queue_timeout"), _UNQUEUED)
     server = file.server
     if server.client_keys:
         for name in types:

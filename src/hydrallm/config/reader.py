@@ -15,7 +15,7 @@ import msgspec
 
 from hydrallm.config import schema, values
 from hydrallm.config.findings import Findings, entry, join
-from hydrallm.config.spelling import did_you_mean
+from hydrallm.config.spelling import CLOSE, VERY_CLOSE, did_you_mean
 from hydrallm.credentials.environment import resolve
 
 if TYPE_CHECKING:
@@ -216,11 +216,12 @@ def _shown(value: object) -> str:
 
 def _hint(name: str, form: type[msgspec.Struct]) -> str:
     """Return what may have been meant by an unknown ``name`` in a table of ``form``."""
-    if near := did_you_mean(name, schema.keys(form)):
-        return near
     homes = [table for table, other in schema.TABLES.items() if name in schema.keys(other)]
     if name in values.FACTS.members:
         homes.append("facts")
+    # What is right in another place is more likely than what would be badly misspelt in this one.
+    if near := did_you_mean(name, schema.keys(form), VERY_CLOSE if homes else CLOSE):
+        return near
     return f"; it belongs in {' or '.join(_header(home) for home in homes)}" if homes else ""
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import typing
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -50,6 +50,10 @@ class ServerTable(msgspec.Struct, frozen=True):
         Key(values.HOST, "127.0.0.1", "Address to listen on; `0.0.0.0`: all of IPv4, `::`: all of IPv6."),
     ]
     port: Annotated[int, Key(values.PORT, 8080, "Port to listen on.")]
+    workers: Annotated[
+        int | Literal["auto"],
+        Key(values.WORKERS, 1, 'Processes that serve; `"auto"`: one for each CPU that may be used.'),
+    ]
     read_timeout: Annotated[float, Key(values.DURATION, "60s", "Patience with a slow request; see below.")]
     write_timeout: Annotated[float, Key(values.DURATION, "10m", "Longest time that a client may not read its answer.")]
     client_keys: Annotated[
@@ -64,6 +68,17 @@ class ServerTable(msgspec.Struct, frozen=True):
         tuple[str, ...], Key(values.ORIGINS, None, "Origins of web pages that may call this server.")
     ]
     max_body: Annotated[int, Key(values.SIZE, "100MB", "Largest request body; larger ones get 413.")]
+    max_connections: Annotated[
+        int | None, Key(values.COUNT, None, "Most clients connected at a time; more get 503. See below.")
+    ]
+    max_exchanges: Annotated[
+        int | None,
+        Key(values.COUNT, None, "Most requests answered at a time; more get 503. None: no limit of its own."),
+    ]
+    max_buffered: Annotated[
+        int | None,
+        Key(values.SIZE, None, "Most memory for requests and answers that are held; what does not fit gets 503."),
+    ]
 
 
 class LogTable(msgspec.Struct, frozen=True):
@@ -167,6 +182,13 @@ class EndpointTable(Clocks, frozen=True):
     proxy: Annotated[str, Key(values.PROXY, "env", '`"env"` (`HTTPS_PROXY` and friends), `"none"`, or a proxy\'s URL.')]
     ca_file: Annotated[
         str | None, Key(values.FILE, None, "PEM file of the authorities to trust instead of the system's.")
+    ]
+    max_connections: Annotated[
+        int | None,
+        Key(values.COUNT, None, "Most connections to it in use at a time; further requests wait their turn."),
+    ]
+    queue_timeout: Annotated[
+        float | None, Key(values.DURATION, None, "Longest wait for such a turn; else as `connect_timeout`.")
     ]
 
 

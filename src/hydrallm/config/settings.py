@@ -43,10 +43,18 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class ServerSettings(msgspec.Struct, frozen=True):
-    """``[server]``: the one listener of the simple form."""
+    """``[server]``: the one listener of the simple form.
+
+    Attributes:
+        workers: how many processes serve; ``auto``: one for each CPU.
+        max_connections: clients that may be connected, to each process; None: what open files and memory allow.
+        max_exchanges: requests that may be answered at a time, likewise; None: as many as there are clients.
+        max_buffered: bytes that may be held of requests and answers, likewise; None: what memory allows.
+    """
 
     host: str
     port: int
+    workers: int | Literal["auto"]
     read_timeout: float
     write_timeout: float
     client_keys: tuple[Secret, ...]
@@ -54,6 +62,9 @@ class ServerSettings(msgspec.Struct, frozen=True):
     allowed_hosts: tuple[str, ...]
     allowed_origins: tuple[str, ...]
     max_body: int
+    max_connections: int | None
+    max_exchanges: int | None
+    max_buffered: int | None
 
 
 class LogSettings(msgspec.Struct, frozen=True):
@@ -96,6 +107,8 @@ class EndpointSettings(msgspec.Struct, frozen=True):
         ca_file: a PEM file of certificate authorities to trust instead of the system's.
         version: of Anthropic's API, for the requests that are composed here; empty for the format's own default.
         betas: of Anthropic's, likewise.
+        max_connections: how many may be in use at a time; None for as many as are wanted.
+        queue_timeout: seconds for which a request waits for one of them; None: its time to connect.
     """
 
     endpoint: Endpoint
@@ -103,6 +116,8 @@ class EndpointSettings(msgspec.Struct, frozen=True):
     ca_file: Path | None
     version: str = ""
     betas: tuple[str, ...] = ()
+    max_connections: int | None = None
+    queue_timeout: float | None = None
 
 
 class ModelSettings(msgspec.Struct, frozen=True):

@@ -64,6 +64,7 @@ class Kind(msgspec.Struct, frozen=True):
     members: dict[str, Kind] = {}
 
 
+MAX_WORKERS = 256
 _ID = re.compile(r"[A-Za-z0-9._:/-]+")
 _VERSION = re.compile(r"(?:bedrock-)?[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _BETA = re.compile(r"[A-Za-z0-9._-]+")
@@ -115,6 +116,16 @@ def _port(value: int) -> int | None:
     if not 0 <= value <= 65535:
         raise ValueError("is not a port; write a number from 1 to 65535, or 0 for the default")
     return value or None
+
+
+def _workers(value: str | int) -> str | int | None:
+    number = int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,4}", value) else value
+    if isinstance(number, str):
+        if number.lower() in {"", "auto"}:
+            return number.lower() or None
+    elif 0 <= number <= MAX_WORKERS:
+        return number or None
+    raise ValueError(f'is no number of workers: write one from 1 to {MAX_WORKERS}, or "auto"')
 
 
 def _duration(value: str | float) -> float | None:
@@ -254,6 +265,7 @@ SECRET = Kind("secret", (str,), "a string", _secret, shown=False, secret=True)
 FLAG = Kind("boolean", (bool,), "true or false", bool)
 COUNT = Kind("integer", (int,), "an integer", _count)
 PORT = Kind("port", (int,), "an integer from 1 to 65535", _port)
+WORKERS = Kind("number of workers", (int, str), 'an integer, or "auto"', _workers)
 DURATION = Kind("duration", (str, int, float), 'a duration such as "30s"', _duration)
 SIZE = Kind("size", (str, int), 'bytes, or a size such as "100MB"', _size)
 HOST = Kind("host", (str,), "a string", _host)

@@ -24,7 +24,9 @@ What the config says for an endpoint wins over everything, also over the credent
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+import re
+from typing import TYPE_CHECKING, Final
 
 from hydrallm.message import header
 
@@ -91,6 +93,9 @@ _OWN_API = (
 _OF_BODIES = (b"content-", b"if-")
 """How the names begin of what a client says of the body that it sent, or of the one that it has."""
 
+_SECRET = re.compile(rb"auth|cookie|key|secret|token")
+"""In the name of what may well be a credential, of a gateway in between for one."""
+
 _LEFT_BEHIND = frozenset(
     {
         *(b"x-app", b"originator", b"api-version"),  # Claude Code; Codex; Azure: to their own API, too
@@ -139,6 +144,9 @@ _RESPONSE = HOP_BY_HOP | {b"content-length"}
 _DECODED_RESPONSE = _RESPONSE | {b"content-encoding"}
 
 _IDENTITY = (b"accept-encoding", b"identity")
+
+_NAMES: Final = 256
+"""Of so many names it is remembered whether they cross: those in use are few, and the rules have to look inside."""
 
 # The usual values of Connection: they name nothing that is not in the sets above.
 _NAMES_NOTHING = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
@@ -192,18 +200,21 @@ def translated_request_headers(headers: Headers, *, keep_credentials: bool) -> H
     kept = [
         (name, value)
         for name, value in headers
-        if _goes_along(name, keep_credentials=keep_credentials)
-        and not (name == b"authorization" and value.startswith(_SIGNED))
+        if _crosses(name)[keep_credentials] and not (name == b"authorization" and value.startswith(_SIGNED))
     ]
     return kept + _JSON
 
 
-def _goes_along(name: bytes, *, keep_credentials: bool) -> bool:
+@functools.lru_cache(_NAMES)
+def _crosses(name: bytes) -> tuple[bool, bool]:
+    """Return whether a header goes along, without the client's credentials and with them."""
     if name in SIGNATURE:
-        return False
+        return False, False
     if name in CREDENTIALS or name in _ACCOUNT:
-        return keep_credentials
-    return name not in _LEFT_BEHIND and not name.startswith(_OWN_API) and not name.startswith(_OF_BODIES)
+        return False, True
+    if name in _LEFT_BEHIND or name.startswith(_OWN_API) or name.startswith(_OF_BODIES):
+        return False, False
+    return _SECRET.search(name) is None, True
 
 
 def translated_response_headers(headers: Headers, request_id: bytes) -> Headers:
@@ -217,7 +228,7 @@ def translated_response_headers(headers: Headers, request_id: bytes) -> Headers:
     Returns:
         without any ``content-type``: the format's is to be added.
     """
-    kept = [pair for pair in headers if pair[0] in _STILL_TRUE or _is_rate_limit(pair[0])]
+    kept = [pair for pair in headers if _stays_true(pair[0])]
     kept = _without_named(kept, headers)
     if header(kept, request_id) is None:
         identity = next(filter(None, (header(kept, name) for name in REQUEST_IDS)), None)
@@ -226,8 +237,10 @@ def translated_response_headers(headers: Headers, request_id: bytes) -> Headers:
     return kept
 
 
-def _is_rate_limit(name: bytes) -> bool:
-    return (b"ratelimit" in name or b"rate-limit" in name) and not name.startswith(b"x-hydrallm-")
+@functools.lru_cache(_NAMES)
+def _stays_true(name: bytes) -> bool:
+    is_limit = (b"ratelimit" in name or b"rate-limit" in name) and not name.startswith(b"x-hydrallm-")
+    return is_limit or name in _STILL_TRUE
 
 
 def _without_named(kept: Headers, headers: Headers) -> Headers:

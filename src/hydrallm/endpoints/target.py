@@ -14,6 +14,7 @@ the endpoint's is refused, however the upstream might read it (:func:`_climbs`).
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -70,7 +71,12 @@ def own_path(endpoint: Endpoint, path: bytes) -> bytes:
         endpoint: where it goes.
         path: from the API's root, with its version.
     """
-    versioned = any(_ANY_VERSION.match(segment) for segment in endpoint.url.path.split(b"/"))
+    return _without_version(endpoint.url.path, path)
+
+
+@functools.lru_cache(256)
+def _without_version(base: bytes, path: bytes) -> bytes:
+    versioned = any(_ANY_VERSION.match(segment) for segment in base.split(b"/"))
     first = path[1:].partition(b"/")[0]
     return path[1 + len(first) :] if versioned and _VERSION.fullmatch(first) else path
 

@@ -16,6 +16,7 @@
     translation.py  the same, in the words of the client's format
     reply.py        the client's side: held, opened, answered, broken off
     health.py       what is known of the models
+    shedding.py     what was turned away because a limit is reached
     failure.py      how an attempt failed, and whom that is about
     verdict.py      what the client is told when nothing worked
 """

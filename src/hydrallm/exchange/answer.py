@@ -12,6 +12,7 @@ import msgspec
 
 from hydrallm.errors import RemoteProtocolError
 from hydrallm.formats.json_value import is_json
+from hydrallm.http.buffered import STEP
 from hydrallm.http.decoding import Decoder, DecodingError, decoder
 
 if TYPE_CHECKING:
@@ -93,7 +94,10 @@ class Answer:
         return self.upstream.chunk() if self._decoder is None else self._decode(self._decoder)
 
     def gather(self, limit: int) -> Coroutine[Any, Any, bytes]:
-        """Return the body so far, once it is complete or longer than ``limit`` bytes (``complete`` tells which).
+        """Return the body so far, once it is complete or no more of it may be held (``complete`` tells which).
+
+        Args:
+            limit: bytes that are held at most; fewer where there is no memory for so many.
 
         Raises:
             UpstreamError: the reason why the rest will not come.
@@ -117,8 +121,14 @@ class Answer:
 
     async def _gather(self, limit: int) -> bytes:
         body = bytearray()
-        while len(body) <= limit and (data := await self.chunk()):
+        most = min(limit, STEP)
+        while len(body) <= most and (data := await self.chunk()):
             body += data
+            missing = min(len(body) + STEP, limit) - most
+            if most < len(body) <= limit and self.upstream.reserve(missing):
+                most += missing
+        if not self._ended:
+            self.upstream.release()  # what is here is not held, but passed on
         return bytes(body)
 
     def close(self) -> None:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from hydrallm.endpoints.headers import response_headers
 from hydrallm.errors import RemoteProtocolError, SilenceError, UpstreamError
 from hydrallm.exchange.answer import Answer
-from hydrallm.exchange.failure import ABOUT_A_RATE, ABOUT_AN_ACCOUNT, ErrorAnswer, about_our_key, kind_of
+from hydrallm.exchange.failure import ABOUT_A_RATE, ABOUT_AN_ACCOUNT, ErrorAnswer, about_our_key, kind_of, no_answer
 from hydrallm.exchange.verdict import api_error, excerpt, masked
 from hydrallm.formats.base import Problem
 from hydrallm.formats.problem import read_problem
-from hydrallm.message import Response, header
+from hydrallm.message import Response
 from hydrallm.policy.events import AnswerEnded, AttemptFailed, ContentSeen
 from hydrallm.policy.kinds import Kind, Next
 from hydrallm.policy.retry_after import retry_after
@@ -109,7 +109,10 @@ class Attempt:
         """Ask, and return as soon as the answer can be delivered or has failed."""
         job, model = self._job, self.model
         try:
-            endpoint = model.endpoint if model.supply is None else await model.supply.endpoint(self._connect_by())
+            endpoint = model.endpoint
+            if model.supply is not None:
+                connect_by = self._gateway.loop.time() + model.candidate.clocks.connect
+                endpoint = await model.supply.endpoint(min(self._command.expires, connect_by))
             request = model.api.address(endpoint, self._ask.call, self._gateway.sources.now())
             if self._gateway.sink.wants_requests:
                 self._gateway.sink.attempt_begun(self._exchange, self.record, request)
@@ -127,16 +130,13 @@ class Attempt:
             if job.operation is None:
                 return await self._hold_relayed(answer)
             if status >= 300 or answer.opaque:
-                return self._no_answer(answer)
+                return self._failed(*no_answer(status, upstream.headers))
             if job.stream and not answer.is_json:
                 return await self._hold_stream(answer)
-            return await (self._hold_json(answer) if answer.is_text else self._hold_relayed(answer))
+            looked_at = answer.is_text or self._ask.translation is not None
+            return await (self._hold_json(answer) if looked_at else self._hold_relayed(answer))
         except UpstreamError as error:
             return self._failed(kind_of(error), str(error))
-
-    def _connect_by(self) -> float:
-        """Return the loop's time by which the connection has to stand."""
-        return min(self._command.expires, self._gateway.loop.time() + self.model.candidate.clocks.connect)
 
     async def _read_error(self, answer: Answer) -> AttemptFailed:
         """Read an error response and name it.
@@ -160,8 +160,10 @@ class Attempt:
             return self._failed(kind, f"its error body did not arrive: {error}", asked=self._asked(kind, headers))
         problem = read_problem(self.record.status, headers, body)
         kind = self._job.classify(self.record.status, problem, self._ask)
+        detail = problem.code or problem.type
         if (translation := self._ask.translation) is not None:
-            response = translation.error(translation.problem(problem, kind), headers, self._exchange.id)
+            problem = translation.problem(problem, kind)
+            response = translation.error(problem, headers, self._exchange.id)
         else:
             response = Response(self.record.status, response_headers(headers, decoded=answer.decoded), body)
         if self.model.endpoint.own_credential:
@@ -172,23 +174,12 @@ class Attempt:
         # A web page of some server in between is of no use to a program; what we say instead names it.
         readable = self._job.operation is None or not body.lstrip().startswith(b"<")
         answered = readable or self._job.plan.rules[kind].next is Next.RETURN
-        detail = problem.code or problem.type or ("" if readable else problem.message[:LOGGED_WORDS])
+        detail = detail or ("" if readable else problem.message[:LOGGED_WORDS])
         return self._failed(kind, detail, answered=answered, asked=self._asked(kind, headers))
 
     def _asked(self, kind: Kind, headers: Headers) -> float | None:
         """Return for how many seconds the upstream asks to be left alone."""
         return retry_after(headers, self._gateway.sources.now(), limits=kind in ABOUT_A_RATE)
-
-    def _no_answer(self, answer: Answer) -> AttemptFailed:
-        """Say why what came to a generation is none, by its head alone.
-
-        A redirect is not followed, and not passed on: the client would take the request, and its key, to another place.
-        """
-        if self.record.status >= 300:
-            return self._failed(Kind.MISCONFIGURED, f"a redirect ({self.record.status}): correct the endpoint's url")
-        coding = header(answer.upstream.headers, b"content-encoding") or b""
-        shown = coding.decode("latin-1")[:LOGGED_WORDS]
-        return self._failed(Kind.BAD_ANSWER, f"an answer in the coding {shown!r}, though identity was asked for")
 
     async def _hold_relayed(self, answer: Answer) -> ContentSeen | AttemptFailed:
         """Hold what is passed on as it is: relayed, or asked for as an answer but no text (a picture, sound)."""
@@ -259,7 +250,7 @@ class Attempt:
             over: whether the upstream has sent all it had to send.
         """
         if scan.problem is not None:
-            return self._failed_inside(scan.problem, Kind.CUT)
+            return self._failed_inside(scan.problem, Kind.BAD_ANSWER if scan.problem.ours else Kind.CUT)
         if scan.broken or (over and not scan.complete):
             empty = Kind.CUT if size else Kind.BAD_ANSWER
             return self._failed(empty, scan.broken or _UNENDED)
@@ -281,21 +272,24 @@ class Attempt:
         assert answer is not None  # noqa: S101 - the attempt that is delivered has one
         headers = self._headers(answer)
         headers += marks
-        status, held = answer.upstream.status, self._held
-        self._held = b""
+        status = answer.upstream.status
+        held, self._held = self._held, b""
         if answer.complete:
             length = answer.length if reply.request.method == b"HEAD" else len(held)
             reply.begin(status, headers, length=length, first=held)
             reply.request.finish()
             return None
         reply.begin(status, headers, length=answer.length if self._scan is None else None, first=held)
-        del held  # it may be big, and the stream long
+        del held  # it may be big, and the stream long; so may the request
+        self._job.forget()
+        self._ask = self._ask.sent()
         answer.upstream.limit_silence(self.model.candidate.clocks.idle)
         try:
             failed = await (self._pass_on(answer) if self._scan is None else self._pass_events(answer, self._scan))
         except UpstreamError as error:
-            failed = None
-            if self._scan is None or not self._scan.ended:
+            if self._scan is not None and self._scan.ended:
+                failed = self._end_events(self._scan)
+            else:
                 failed = self._failed(Kind.STALLED if isinstance(error, SilenceError) else Kind.CUT, str(error))
         if failed is None:
             reply.request.finish()
@@ -324,8 +318,12 @@ class Attempt:
                     self._linger(answer)
             elif scan.problem is not None or scan.broken:
                 return self._broken_off(scan)
+        return self._end_events(scan)
+
+    def _end_events(self, scan: Scan) -> AttemptFailed | None:
+        """Pass on what is left to be said of a stream of which no more comes; return the failure, if it has no end."""
         if last := scan.finish():
-            request.write(last)
+            self._reply.request.write(last)
         return None if scan.ended or scan.complete else self._broken_off(scan)
 
     def _broken_off(self, scan: Scan) -> AttemptFailed:
@@ -383,8 +381,10 @@ class Attempt:
         if problem.ours == "filtered" and (self._scan is not None or not self._job.stream):
             response = self._as_it_is()
         else:
-            error = api_error(kind, problem.message, self._exchange.id, self.problem, self._gateway.mask)
+            said = self.problem or problem
+            error = api_error(kind, said.message, self._exchange.id, said, self._gateway.mask)
             response = self._job.operation.format.encode_error(error)
+            problem = said
         self.error = ErrorAnswer(self.model, response, problem)
         return self._failed(kind, f"inside a {self.record.status}: {detail}", answered=True)
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from hydrallm.message import Headers
     from hydrallm.policy.plan import Candidate, Plan
 
+_LIST_SIZE = 1024
+"""Bytes of a header's value that lists what a client has named."""
+
 
 class Model:
     """One entry of the chain, with all that is needed to ask it.
@@ -166,6 +169,16 @@ class Chain:
 def field_value(text: str) -> bytes:
     """Return ``text`` as a header's value: visible ASCII, the rest percent-encoded as in a URI (RFC 3986)."""
     return b"".join([byte if b"!" <= byte <= b"~" else b"%%%02X" % byte[0] for byte in _bytes(text)])
+
+
+def listed(names: Iterable[str]) -> bytes:
+    """Return ``names`` as a header's value; of many, as many as fit into one of a reasonable size, and a count."""
+    told: list[bytes] = []
+    size = 0
+    rest = [field_value(name) for name in names]
+    while rest and (size := size + len(rest[0]) + 2) <= _LIST_SIZE:
+        told.append(rest.pop(0))
+    return b", ".join([*told, b"and %d more" % len(rest)] if rest else told)
 
 
 def _bytes(text: str) -> list[bytes]:

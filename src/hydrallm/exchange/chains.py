@@ -37,6 +37,7 @@ class Chains:
         named: by name, the default one first and then as in the config.
         pinned: by the id of the one model in it.
         configured: whether there is more to choose from than the default chain and its models.
+        mixed: whether there are models of several API types.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Chains:
         for model in self.models:  # of models that are alike, the first
             self.pinned.setdefault(model.id, chain(ONLY + model.id, [model]))
         self._aliases = {model.alias: self.pinned[model.id] for model in reversed(self.models)} | self.pinned
+        self.mixed = len({model.api.api_type for model in self.models}) > 1
         self.configured = any(one.name != DEFAULT or one.match for one in listed)
         patterns = [(pattern, self.named[one.name]) for one in listed for pattern in one.match]
         self._selection = Selection(self.default, self.named, patterns, self._aliases)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hydrallm.formats.base import Problem
     from hydrallm.policy.plan import Plan
 
-_NO_COUNT = re.compile(r"count(?:ing)? tokens", re.IGNORECASE)  # what Bedrock says of a model that it cannot count for
+_NO_COUNT = re.compile(r"doesn.t support counting tokens")  # what Bedrock says of some models
 _NOWHERE = "its API does not count tokens"
 
 
@@ -46,7 +46,7 @@ class TokenCount(Generation):
         Raises:
             UnservedError: it cannot be asked.
         """
-        if not model.speech.counts:
+        if model.speech.counts.missing:
             raise UnservedError((_NOWHERE,))
         return super().ask(model)
 
@@ -65,8 +65,8 @@ class TokenCount(Generation):
         kind = super().classify(status, problem, ask)
         if kind is Kind.CLIENT_ERROR and self.estimate() is not None:
             kind = Kind.UNSUPPORTED  # it is a message, so what is refused is to count it: an image by its address, ...
-        if kind is Kind.UNSUPPORTED and (status != 400 or _NO_COUNT.search(problem.message)):
-            ask.model.speech.counts = False
+        if status in {404, 405, 501} or (status == 400 and _NO_COUNT.search(problem.message)):
+            ask.model.speech.counts.miss()
         return kind
 
     def estimate(self) -> bytes | None:

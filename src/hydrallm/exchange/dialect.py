@@ -6,11 +6,12 @@ own format, the bytes pass as they are; else the request is composed in the form
 at endpoints of that type.
 
 Whether an endpoint of type ``openai`` has Responses is only found out by asking. Those that do not have it are asked in
-Chat Completions from then on.
+Chat Completions for some time, and then they are believed to have learned it.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +19,7 @@ from hydrallm.formats.base import ApiType
 from hydrallm.formats.openai_chat_composition import needs_responses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from hydrallm.formats.base import Problem, WireFormat
     from hydrallm.formats.canonical import Request
@@ -30,6 +31,9 @@ INVOKE, CONVERSE = "bedrock-invoke", "bedrock-converse"
 
 APIS = {"chat": CHAT, "responses": RESPONSES, "invoke": INVOKE, "converse": CONVERSE}
 """What the config calls the formats of which an API type has several."""
+
+BELIEVED = 600.0
+"""Seconds for which what was found missing is not asked for: a server is updated, or it was a balancer who said so."""
 
 _CLAUDE = re.compile(r"anthropic\.|claude", re.IGNORECASE)
 # `us.amazon.nova-pro-v1:0`: where it runs, who made it, what it is. An ARN of one's own tells nothing of the kind.
@@ -65,16 +69,26 @@ class Dialects:
 
 
 class Found:
-    """What is found out about an endpoint by asking.
+    """What is found out by asking, and believed for some time: that something is not there.
 
-    Attributes:
-        responses: whether it has Responses, as far as is known.
+    Args:
+        now: tells the time, in seconds of any monotonic clock.
     """
 
-    __slots__ = ("responses",)
+    __slots__ = ("_until", "now")
 
-    def __init__(self) -> None:
-        self.responses = True
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self._until = -math.inf
+
+    @property
+    def missing(self) -> bool:
+        """Whether it was found missing not long ago."""
+        return self.now() < self._until
+
+    def miss(self) -> None:
+        """Take note that it is missing."""
+        self._until = self.now() + BELIEVED
 
 
 class Speech:
@@ -85,19 +99,19 @@ class Speech:
         api_type: of the model.
         model: the upstream's name for it.
         api: the one format of its type that it is asked in, as the config calls it; empty where the request decides.
-        found: what is found out about its endpoint.
+        responses: whether its endpoint is known to have no Responses.
 
     Attributes:
-        counts: whether it can be asked to count tokens, as far as is known.
+        counts: whether it is known that nobody counts its tokens.
     """
 
-    __slots__ = ("_api_type", "_claude", "_default", "_dialects", "_forced", "_foreign", "_found", "counts")
+    __slots__ = ("_api_type", "_claude", "_default", "_dialects", "_forced", "_foreign", "_responses", "counts")
 
-    def __init__(self, dialects: Dialects, api_type: ApiType, model: str, api: str, found: Found) -> None:
-        self.counts = True
+    def __init__(self, dialects: Dialects, api_type: ApiType, model: str, api: str, responses: Found) -> None:
+        self.counts = Found(responses.now)
         self._dialects = dialects
         self._api_type = api_type
-        self._found = found
+        self._responses = responses
         self._forced = APIS.get(api)
         self._claude = _CLAUDE.search(model) is not None
         self._foreign = not self._claude and _MADE_BY.match(model) is not None
@@ -121,7 +135,7 @@ class Speech:
         name = client.name if client.api_type is self._api_type else self._default
         if name == INVOKE and claude and self._foreign:
             name = CONVERSE
-        elif name == RESPONSES and not self._found.responses:
+        elif name == RESPONSES and self._responses.missing:
             name = CHAT
         return self._dialects[name]
 
@@ -131,11 +145,11 @@ class Speech:
         OpenAI's newer models take tools there only. A client's own Chat request is left to them.
         """
         free = self._forced is None and dialect.format.name == CHAT and client.name != CHAT
-        return free and self._found.responses and needs_responses(request, facts)
+        return free and not self._responses.missing and needs_responses(request, facts)
 
     def lacks_responses(self) -> bool:
         """Take note that the endpoint has no Responses; return whether there is something else to ask in."""
-        self._found.responses = False
+        self._responses.miss()
         return self._forced is None
 
 

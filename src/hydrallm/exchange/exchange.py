@@ -10,8 +10,9 @@ import asyncio
 from typing import TYPE_CHECKING, assert_never
 
 from hydrallm.exchange.attempt import Attempt
-from hydrallm.exchange.chain import field_value
+from hydrallm.exchange.chain import listed
 from hydrallm.exchange.reply import Reply
+from hydrallm.exchange.translation import MalformedError
 from hydrallm.exchange.verdict import RETRY_HEADERS, api_error, broken_off, retry_headers, verdict
 from hydrallm.formats.base import ApiError
 from hydrallm.formats.canonical import UnservedError
@@ -118,7 +119,9 @@ class Exchange:
         try:
             ask = self._job.ask(model)
         except UnservedError as error:
-            self._record.skipped.append(Skip(model.endpoint.name, model.name, error.reasons))
+            self._record.skipped.append(
+                Skip(model.endpoint.name, model.name, error.reasons, isinstance(error, MalformedError))
+            )
             return Unserved(self._loop.time())
         record = AttemptRecord(command.attempt, model.endpoint.name, model.name, self._waited)
         if ask.translation is not None and ask.operation is not None:
@@ -150,6 +153,7 @@ class Exchange:
             return None
         attempt = self._attempt
         assert attempt is not None  # noqa: S101 - the attempt that is delivered
+        self._errors = {}  # nobody will see them
         self._commit()
         event = await attempt.deliver(self._marks(attempt.model))
         if isinstance(event, AttemptFailed):
@@ -170,7 +174,7 @@ class Exchange:
     def _give_up(self, command: GiveUp) -> None:
         self._record.outcome = str(command.kind)
         if (estimate := self._job.estimate()) is not None:
-            self._estimate(estimate)
+            self._estimate(estimate, command)
             return
         shown = self._errors.get(command.attempt) if command.attempt is not None else None
         if shown is not None:
@@ -189,14 +193,14 @@ class Exchange:
             return
         response = self._format.encode_error(error)
         response.headers.extend([*retry_headers(command), (b"date", self._request.date)])
-        model = self._attempt.model if self._attempt is not None else self._job.lane.models[0]
-        response.headers.extend(self._marks(model))
+        response.headers.extend(self._marks(self._attempt.model if self._attempt is not None else None))
         self._reply.respond(response)
 
-    def _estimate(self, body: bytes) -> None:
+    def _estimate(self, body: bytes, command: GiveUp) -> None:
         """Answer with what was made up, where no model has told."""
         self._record.outcome = "answered"
-        self._record.detail = "estimated: no model has told"
+        told = verdict(command, self._job.plan, self._loop.time() - self._began, self._record)
+        self._record.detail = f"estimated: {told.message}"
         self._commit()
         headers: Headers = [
             (b"content-type", b"application/json"),
@@ -233,16 +237,16 @@ class Exchange:
         self._record.first_byte = now - self._record.began
         self._record.held = self._reply.end_hold(now)
 
-    def _marks(self, model: Model) -> Headers:
-        """Return the headers that say where an answer came from."""
+    def _marks(self, model: Model | None) -> Headers:
+        """Return the headers that say where an answer came from; None for one that nobody was asked for."""
         attempts = self._record.attempts
         marks = [
             (b"x-hydrallm-request-id", self._record.id.encode()),
-            *model.headers,
+            *(model.headers if model is not None else ()),
             (b"x-hydrallm-attempts", b"%d" % len(attempts)),
         ]
         if attempts and attempts[-1].dropped:
-            marks.append((b"x-hydrallm-dropped", b", ".join(map(field_value, attempts[-1].dropped))))
+            marks.append((b"x-hydrallm-dropped", listed(attempts[-1].dropped)))
         return marks
 
     # -- bookkeeping -------------------------------------------------------------------------------------------------

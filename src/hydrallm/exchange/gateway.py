@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from hydrallm import __version__
-from hydrallm.errors import RequestError
+from hydrallm.errors import OverloadError, RequestError
 from hydrallm.exchange.catalog import Catalog
 from hydrallm.exchange.count import TokenCount
 from hydrallm.exchange.exchange import Exchange
-from hydrallm.exchange.generation import Generation
-from hydrallm.exchange.health import report
-from hydrallm.exchange.job import NamedRelay, Relay, find_named, may_name
+from hydrallm.exchange.generation import Context, Generation
+from hydrallm.exchange.health import joint_report, report
+from hydrallm.exchange.job import NamedRelay, Relay, crosses, find_named, may_name
 from hydrallm.exchange.paths import relay_api_type
+from hydrallm.exchange.shedding import Shedding
 from hydrallm.formats.base import ApiError
 from hydrallm.http.server_stream import Ending
 from hydrallm.message import Response, header
@@ -30,11 +32,12 @@ from hydrallm.telemetry.records import ExchangeRecord
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from hydrallm.exchange.access import Access
     from hydrallm.exchange.chains import Chains
     from hydrallm.exchange.dialect import Dialects
+    from hydrallm.exchange.health import Witness
     from hydrallm.exchange.job import Job
     from hydrallm.exchange.paths import Paths
     from hydrallm.formats.base import Operation, WireFormat
@@ -45,6 +48,9 @@ if TYPE_CHECKING:
 OWN_PATHS = re.compile(rb"/_hydra(?:/|$)")
 CLIENT_LEFT = 499
 """nginx's status for a client that closed its connection before the answer."""
+
+_LATER = [(b"retry-after", b"1"), (b"x-should-retry", b"true")]
+"""What the official SDKs go by: the same request may well be served a little later."""
 
 _CODES = {
     400: "bad_request",
@@ -61,6 +67,7 @@ _CODES = {
     431: "headers_too_large",
     500: "internal_error",
     501: "not_implemented",
+    503: "overloaded",
     505: "http_version_not_supported",
 }
 
@@ -87,12 +94,13 @@ class Gateway:
         sink: told of every exchange.
         mask: takes secrets out of what a client is told.
         sources: time, chance and ids.
+        max_exchanges: how many may run at a time; None for as many as there are clients.
 
     Attributes:
         budget: pays for the retries of all exchanges.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - made in one place, from what stands there
         self,
         *,
         chains: Chains,
@@ -102,6 +110,7 @@ class Gateway:
         sink: Sink,
         mask: Mask,
         sources: Sources,
+        max_exchanges: int | None = None,
     ) -> None:
         self.chains = chains
         self.access = access
@@ -112,15 +121,25 @@ class Gateway:
         self.loop = asyncio.get_running_loop()
         self.listener = ""
         """The address the listener is bound to, once it is."""
+        self.exchanges = 0
+        """How many have begun."""
+        self.running = 0
+        """How many of them have not ended."""
+        self.max_exchanges = max_exchanges or sys.maxsize
+        self.witnesses: Callable[[], Awaitable[Sequence[Witness]]] | None = None
+        """Asks all processes of the listener how its models fare; None where there is only this one."""
         self._paths = paths
-        self._dialects = dialects
+        self._context = Context(dialects, sources.now, sink.fault)
         self._catalog = Catalog(chains)
+        self._shedding = Shedding(sink, self.loop)
         self._refusals: dict[str, str] = {}
         """Why the connection has refused a request whose handler runs; by id, until that handler is cancelled."""
 
     async def __call__(self, request: ServerStream) -> None:
         """Answer one request."""
         loop = self.loop
+        self.exchanges += 1
+        self.running += 1
         method = request.method.decode("latin-1")
         record = ExchangeRecord(loop.time(), self.sources.identity(), method, request.path.decode("latin-1"))
         request.identity = record.id
@@ -128,8 +147,7 @@ class Gateway:
         try:
             await self._handle(request, operation, record)
         except RequestError as error:
-            record.outcome = "refused"
-            record.detail = str(error)
+            self._note_refusal(error, record)
             if request.status == 0:
                 self._refuse(request, error, self._paths.error_format(request.path, request.headers), record.id)
         except asyncio.CancelledError:
@@ -143,6 +161,9 @@ class Gateway:
             record.status = 500
             raise
         finally:
+            self.running -= 1
+            if request.held:
+                request.release()
             record.status = request.status or record.status
             record.sent = request.bytes_sent
             record.seconds = loop.time() - record.began
@@ -151,9 +172,12 @@ class Gateway:
     async def _handle(self, request: ServerStream, operation: Operation | None, record: ExchangeRecord) -> None:
         self.access.check_place(request)
         if OWN_PATHS.match(request.path):
-            self._own(request, record)
+            await self._own(request, record)
             return
         self.access.check_key(request.headers)
+        if self.running > self.max_exchanges:
+            message = f"{self.max_exchanges} requests are being answered, which is all that server.max_exchanges allows"
+            raise OverloadError("server.max_exchanges", message)
         if operation is not None:
             job: Job = await self._generation(request, operation, record)
             wire_format = operation.format
@@ -174,16 +198,15 @@ class Gateway:
             request,
             operation,
             self.chains,
-            self._dialects,
+            self._context,
             body,
-            self.sources.now,
             strip_credentials=self.access.has_keys,
         )
         self._note(job, record)
         return job
 
     async def _relay(self, request: ServerStream, record: ExchangeRecord) -> Relay | NamedRelay:
-        default = self.chains.default
+        default, has_keys = self.chains.default, self.access.has_keys
         lane = default.lane(relay_api_type(request.path, request.headers)) or default.first
         request.check_length()  # before anybody is asked, and not when the body is read
         looked_at = may_name(request)
@@ -192,10 +215,11 @@ class Gateway:
             body = await request.body()
             named = find_named(body, self.chains) if looked_at else None
             if named is not None:
-                job = NamedRelay(request, named, body, strip_credentials=self.access.has_keys)
+                job = NamedRelay(request, named, body, strip_credentials=has_keys, mixed=self.chains.mixed)
                 self._note(job, record)
                 return job
-        return Relay(request, lane, body, strip_credentials=self.access.has_keys)
+        strip = has_keys or crosses(request, lane, mixed=self.chains.mixed)
+        return Relay(request, lane, body, strip_credentials=strip)
 
     def _note(self, job: Generation | NamedRelay, record: ExchangeRecord) -> None:
         """Record what the client named, and what that selected."""
@@ -203,15 +227,19 @@ class Gateway:
         if job.chain is not self.chains.default:
             record.chain = job.chain.name
 
-    def _own(self, request: ServerStream, record: ExchangeRecord) -> None:
+    async def _own(self, request: ServerStream, record: ExchangeRecord) -> None:
         """Answer on a path of our own; none of them is ever relayed."""
         if request.path != b"/_hydra/health":
             raise RequestError(404, "no such path; there is /_hydra/health")
         if request.method not in {b"GET", b"HEAD"}:
             raise RequestError(405, "ask for /_hydra/health with GET")
-        told = report(__version__, self.listener, self.chains.models, self.loop.time())
-        if not self.access.knows(request.headers):
-            del told["models"]  # where clients have keys, that is nobody else's business
+        witnesses = () if self.witnesses is None else await self.witnesses()
+        if witnesses:
+            told = joint_report(__version__, self.listener, witnesses)
+        else:
+            told = report(__version__, self.listener, self.chains.models, self.loop.time())
+        if not self.access.knows(request.headers):  # where clients have keys, that is nobody else's business
+            told = {name: told[name] for name in ("status", "version", "listener")}
         self._respond(request, msgspec.json.encode(told), record)
 
     def _respond(self, request: ServerStream, body: bytes, record: ExchangeRecord) -> None:
@@ -239,11 +267,23 @@ class Gateway:
         if not identity:
             identity = self.sources.identity()
             record = ExchangeRecord(self.loop.time(), identity, method.decode("latin-1"), path.decode("latin-1"))
-            record.outcome, record.status, record.detail = "refused", error.status, str(error)
+            record.status = error.status
+            self._note_refusal(error, record)
             self.sink.exchange_ended(record)
         elif request is not None and request.finished:  # not a fault, which ends the handler first
             self._refusals[identity] = str(error)
         return self._error(error, self._paths.error_format(path, headers), identity)
+
+    def _note_refusal(self, error: RequestError, record: ExchangeRecord) -> None:
+        record.outcome = "refused"
+        record.detail = str(error)
+        if isinstance(error, OverloadError):
+            record.outcome = "shed"
+            self._shedding.note(error.limit, str(error))
+
+    def on_exhausted(self) -> None:
+        """Note that this process cannot open another file."""
+        self._shedding.note("open files", "no file can be opened, so clients cannot connect: raise ulimit -n")
 
     def on_fault(self, request: ServerStream) -> None:  # noqa: ARG002 - the server's signature
         """Note a fault of our own; called while it is being handled."""
@@ -260,4 +300,6 @@ class Gateway:
         code = _CODES.get(error.status, "bad_request")
         response = wire_format.encode_error(ApiError(error.status, self.mask(str(error)), code, identity))
         response.headers.append((b"x-hydrallm-request-id", identity.encode()))
+        if isinstance(error, OverloadError):
+            response.headers.extend(_LATER)
         return response

@@ -11,7 +11,8 @@ has no Responses; a model refuses thoughts that another one has signed, or misse
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import traceback
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -21,13 +22,13 @@ from hydrallm.endpoints.headers import translated_request_headers
 from hydrallm.endpoints.target import own_path, replace_model
 from hydrallm.exchange.dialect import CHAT, INVOKE, RESPONSES, no_such_path
 from hydrallm.exchange.job import Ask, ThroughTheChain
-from hydrallm.exchange.translation import AnswerTranslation, described
-from hydrallm.formats import foreign_thought
+from hydrallm.exchange.translation import FAULT, AnswerTranslation, MalformedError
+from hydrallm.formats import foreign_thought, history
 from hydrallm.formats.anthropic_betas import read_betas
 from hydrallm.formats.canonical import Target, UnservedError, UntranslatableError
 from hydrallm.formats.codec import Asked
-from hydrallm.formats.history import without_thoughts
 from hydrallm.formats.splice import Located, locate, splice
+from hydrallm.formats.thought_removal import without_thoughts
 from hydrallm.message import header
 from hydrallm.policy.kinds import Kind
 
@@ -53,6 +54,20 @@ _UNSEALED = frozenset({CHAT, "openai-completions"})
 """Formats in which no client is ever given the seal of a thought, so that none sends one back."""
 
 
+class Context(NamedTuple):
+    """What all generations of a listener share.
+
+    Attributes:
+        dialects: all that there are.
+        now: tells the time in UTC.
+        report: told of a fault of our own.
+    """
+
+    dialects: Dialects
+    now: Callable[[], datetime.datetime]
+    report: Callable[[str], None]
+
+
 class Generation(ThroughTheChain):
     """A request for one of the generation paths.
 
@@ -60,9 +75,8 @@ class Generation(ThroughTheChain):
         request: the client's.
         operation: what its path stands for.
         chains: what may serve it.
-        dialects: all that there are.
+        context: what it shares with all others.
         body: decoded and whole.
-        now: tells the time in UTC.
         strip_credentials: whether the client's credentials are for this proxy only.
 
     Attributes:
@@ -81,17 +95,15 @@ class Generation(ThroughTheChain):
         request: ServerStream,
         operation: Operation,
         chains: Chains,
-        dialects: Dialects,
+        context: Context,
         body: bytes,
-        now: Callable[[], datetime.datetime],
         *,
         strip_credentials: bool,
     ) -> None:
         self._request = request
         self._body = body
         self._strip = strip_credentials
-        self._dialects = dialects
-        self._now = now
+        self._dialects, self._now, self._report = context
         self._located: Located | None = None
         if operation.model_span is None:
             self._located = locate(body)
@@ -111,7 +123,9 @@ class Generation(ThroughTheChain):
         self._read: Request | None = None
         self._composed: dict[tuple[Model, str], tuple[Composed, Request]] = {}
         self._bare: dict[Model, Request] = {}
-        """What those are asked that have refused the thoughts of the conversation."""
+        """What those are asked that have refused the thoughts of the conversation, and speak another format."""
+        self._cleared: dict[Model, bytes] = {}
+        """The client's body without thoughts that were refused, for those that speak its format."""
 
     def _plan(self, plan: Plan) -> Plan:
         """Return what may be tried, of what the chain allows."""
@@ -127,18 +141,21 @@ class Generation(ThroughTheChain):
         """
         operation = self.operation
         dialect = model.speech.dialect(operation.format, claude=self._claude)
-        if dialect.format is operation.format and not (self._foreign or model in self._bare):
-            return Ask(model, self._spliced(model, self._body), operation)
+        if dialect.format is operation.format:
+            return Ask(model, self._spliced(model), operation)
         return self._translated(model, dialect)
 
-    def _spliced(self, model: Model, body: bytes) -> Call:
+    def _spliced(self, model: Model) -> Call:
         """Return the client's request with ``model`` in the place of its own."""
-        request, span = self._request, self.operation.model_span
-        path = request.path
-        if span is not None:
-            path = replace_model(path, span, model.name)
-        elif body is self._body and self._located is not None:
-            body = splice(body, self._located, model.json)
+        request, span, body, located = self._request, self.operation.model_span, self._body, self._located
+        if self._foreign and model not in self._cleared:
+            self._cleared[model] = without_thoughts(body, foreign=True) or body
+        if (cleared := self._cleared.get(model)) is not None:
+            body = cleared
+            located = None if located is None else locate(body)
+        path = request.path if span is None else replace_model(request.path, span, model.name)
+        if located is not None:
+            body = splice(body, located, model.json)
         return Call(
             request.method, path, request.query, request.headers, body, generation=True, strip_credentials=self._strip
         )
@@ -152,25 +169,12 @@ class Generation(ThroughTheChain):
             dialect = self._dialects[RESPONSES]
         codec = dialect.codec
         assert codec is not None  # noqa: S101 - asked, or Responses
-        if dialect.format is client.format:
-            return self._repaired(model, codec, request, client)
         composed = self._compose(model, codec, request, model.target)
         path, headers = codec.address(request, model.target)
         operation = dialect.format.match(path)
         call = self._own_call(model, dialect, path, headers, composed.body)
-        translation = AnswerTranslation(codec, client, self._asked(model, request, composed))
+        translation = AnswerTranslation(codec, client, self._asked(model, request, composed), self._report)
         return Ask(model, call, operation, translation, composed.dropped)
-
-    def _repaired(self, model: Model, codec: Codec, request: Request, client: Dialect) -> Ask:
-        """Return what a model is asked that takes the client's format, but not the client's bytes."""
-        target = model.target
-        if (version := header(self._request.headers, b"anthropic-version")) is not None:
-            target = msgspec.structs.replace(target, version=version.decode("latin-1"))
-        composed = self._compose(model, codec, request, target)
-        translation = None
-        if composed.names or composed.ids or composed.custom:
-            translation = AnswerTranslation(codec, client, self._asked(model, request, composed))
-        return Ask(model, self._spliced(model, composed.body), self.operation, translation, composed.dropped)
 
     def _asked(self, model: Model, request: Request, composed: Composed) -> Asked:
         return Asked(
@@ -194,21 +198,34 @@ class Generation(ThroughTheChain):
             try:
                 request = codec.read_request(self._body, model=named, stream=self.stream)
             except UntranslatableError as error:
-                raise UnservedError((described(self.operation.format, error),)) from error
-            betas = read_betas(header(self._request.headers, b"anthropic-beta") or b"")
-            self._read = msgspec.structs.replace(request, betas=(*request.betas, *betas)) if betas else request
+                raise MalformedError(self.operation.format, error) from error
+            except Exception as error:
+                raise self._fault() from error
+            if betas := header(self._request.headers, b"anthropic-beta"):
+                request = msgspec.structs.replace(request, betas=(*request.betas, *read_betas(betas)))
+            self._read = request
         return self._read
 
     def _compose(self, model: Model, codec: Codec, request: Request, target: Target) -> Composed:
         key = (model, codec.name)
         made = self._composed.get(key)
         if made is None or made[1] is not request:
-            made = self._composed[key] = codec.compose(request, target), request
+            try:
+                made = self._composed[key] = codec.compose(request, target), request
+            except UnservedError:
+                raise
+            except Exception as error:
+                raise self._fault() from error
         composed = made[0]
         if composed.dropped and self.chain.strict:
             reasons = [f"it cannot be told {name}, and the chain is strict" for name in composed.dropped]
             raise UnservedError(tuple(reasons))
         return composed
+
+    def _fault(self) -> UnservedError:
+        """Report the fault of our own that is being handled: another model may be asked in a format without it."""
+        self._report(traceback.format_exc())
+        return UnservedError((FAULT,))
 
     def _own_call(self, model: Model, dialect: Dialect, path: bytes, headers: Headers, body: bytes) -> Call:
         """Return a call that was composed here."""
@@ -217,6 +234,15 @@ class Generation(ThroughTheChain):
         headers = translated_request_headers(self._request.headers, keep_credentials=not strip) + headers
         path = own_path(model.endpoint, path)
         return Call(b"POST", path, b"", headers, body, generation=True, strip_credentials=strip)
+
+    def forget(self) -> None:
+        """Let go of the request, in all its forms."""
+        self._request.forget()
+        self._body = b""
+        self._read = None
+        self._composed.clear()
+        self._bare.clear()
+        self._cleared.clear()
 
     # -- what came of it ---------------------------------------------------------------------------------------------
 
@@ -229,20 +255,25 @@ class Generation(ThroughTheChain):
         return kind
 
     def rephrases(self, model: Model) -> bool:
-        """Return whether ``model``, which refuses the conversation's thoughts, can be asked without them.
+        """Take the thoughts that ``model`` has refused out of what it is asked; return whether there are any.
 
         Or the thought is missing with which it would have begun a turn that another model has spoken: then it is asked
-        not to think, as it is whenever such a request is composed.
+        not to think.
         """
+        if not self._body:
+            return False  # it is too late: an answer was delivered
+        if model.speech.dialect(self.operation.format, claude=self._claude).format is self.operation.format:
+            before = self._cleared.get(model, self._body)
+            cleared = without_thoughts(before, foreign=False)
+            if cleared is None:
+                return False
+            self._cleared[model] = cleared
+            return True
         codec = self._dialects[self.operation.format.name].codec
         if codec is None or model in self._bare:
             return False
-        try:
-            request = self._request_of(codec)
-        except UnservedError:
+        bare = history.without_thoughts(self._request_of(codec))
+        if bare is None:
             return False
-        bare = without_thoughts(request)
-        if bare is None and (model, self.operation.format.name) in self._composed:
-            return False
-        self._bare[model] = bare or request
+        self._bare[model] = bare
         return True

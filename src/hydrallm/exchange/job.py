@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from hydrallm.endpoints.base import Call
 from hydrallm.errors import RequestError
 from hydrallm.exchange.failure import about_our_key
-from hydrallm.exchange.paths import relay_api_type
+from hydrallm.exchange.paths import marked_api_type, relay_api_type
+from hydrallm.formats.base import ApiType
 from hydrallm.formats.splice import Located, locate, splice
 from hydrallm.http.client import Upload
 from hydrallm.message import header
@@ -49,6 +50,8 @@ _ANSWERS = re.compile(
 _NAMES_MODEL = b"only"
 """Of a pin in a JSON body: what may follow it, a slash, can be written in two ways."""
 
+_SENT = Call(b"", b"", b"", [], b"", generation=False)
+
 _HEALS = frozenset({Kind.RATE_LIMITED, Kind.SERVER, Kind.OVERLOADED, Kind.TRANSIENT})
 """What may be gone when the same is asked again."""
 
@@ -69,6 +72,10 @@ class Ask(NamedTuple):
     operation: Operation | None = None
     translation: Translation | None = None
     dropped: tuple[str, ...] = ()
+
+    def sent(self) -> Ask:
+        """Return it without the request."""
+        return self._replace(call=_SENT)
 
 
 class Job(Protocol):
@@ -104,6 +111,9 @@ class Job(Protocol):
 
     def estimate(self) -> bytes | None:
         """Return what a client can be told where no model has answered; None if that is nothing."""
+
+    def forget(self) -> None:
+        """Let go of the request: an answer is being delivered, which may take long, and nobody else will be asked."""
 
     def failed(self, status: int, model: Model) -> bool:
         """Return whether a status from ``model`` is a failure, so that its body is read and not passed on."""
@@ -158,7 +168,7 @@ class Relay:
         request: the client's.
         lane: the models; the first one's endpoint is asked.
         body: where it was held whole; None to stream it.
-        strip_credentials: whether the client's credentials are for this proxy only.
+        strip_credentials: whether the client's credentials are for this proxy only, or for another kind of provider.
     """
 
     generation = False
@@ -197,6 +207,11 @@ class Relay:
     def estimate(self) -> bytes | None:
         """Return None: there is no answer but an upstream's."""
         return None
+
+    def forget(self) -> None:
+        """Let go of the request; of one that is streamed, what is still to come is sent all the same."""
+        self._body = None
+        self._request.forget()
 
     def failed(self, status: int, model: Model) -> bool:
         """Return whether a status is a failure, and not the answer to what the client asked.
@@ -265,6 +280,7 @@ class NamedRelay(ThroughTheChain):
         named: what it names.
         body: the whole of it.
         strip_credentials: whether the client's credentials are for this proxy only.
+        mixed: whether the listener has models of several API types.
 
     Attributes:
         requested: the model that the client named.
@@ -275,22 +291,38 @@ class NamedRelay(ThroughTheChain):
     stream = False
     operation = None
 
-    def __init__(self, request: ServerStream, named: Named, body: bytes, *, strip_credentials: bool) -> None:
+    def __init__(
+        self, request: ServerStream, named: Named, body: bytes, *, strip_credentials: bool, mixed: bool
+    ) -> None:
         self._request = request
         self._located = named.located
         self._body = body
-        self._strip = strip_credentials
         self.requested = named.located.model or ""
         self.chain = chain = named.chain
         self.lane = lane = chain.lane(relay_api_type(request.path, request.headers)) or chain.first
+        self._strip = strip_credentials or crosses(request, lane, mixed=mixed)
         self.resend = _ANSWERS.fullmatch(request.path) is not None
         self.plan = lane.plan if self.resend else lane.unsafe
         # The rules of what is not made twice say nothing of what speaks against a model.
         self.breakers = lane.breakers if self.resend else tuple([Breaker() for _ in lane.models])
 
+    def forget(self) -> None:
+        """Let go of the request."""
+        self._body = b""
+        self._request.forget()
+
     def ask(self, model: Model) -> Ask:
         """Return the client's request with ``model`` in the place of its own."""
         return Ask(model, _relayed(self._request, splice(self._body, self._located, model.json), strip=self._strip))
+
+
+def crosses(request: ServerStream, lane: Lane, *, mixed: bool) -> bool:
+    """Return whether a relayed request's credentials are for another kind of provider than the one that it goes to.
+
+    Where all providers are of one kind, a request without a mark is taken for one of theirs.
+    """
+    told = marked_api_type(request.path, request.headers) or (ApiType.OPENAI if mixed else None)
+    return told is not None and told is not lane.models[0].api.api_type
 
 
 def _relayed(request: ServerStream, body: bytes, *, strip: bool) -> Call:

@@ -51,7 +51,12 @@ class Paths:
 
 
 def relay_api_type(path: bytes, headers: Headers) -> ApiType:
-    """Return the API type that a request of no generation path speaks, by the marks that the official SDKs leave."""
+    """Return the API type that a request of no generation path speaks; OpenAI's where nothing says so."""
+    return marked_api_type(path, headers) or ApiType.OPENAI
+
+
+def marked_api_type(path: bytes, headers: Headers) -> ApiType | None:
+    """Return the API type of which a request has a mark, as the official SDKs leave them; None if it has none."""
     if path.startswith((b"/v1/messages", b"/messages")):
         return ApiType.ANTHROPIC
     if path.startswith((b"/model/", b"/guardrail/", b"/async-invoke")):
@@ -61,4 +66,4 @@ def relay_api_type(path: bytes, headers: Headers) -> ApiType:
             return ApiType.ANTHROPIC
         if name == b"authorization" and value.startswith(b"AWS4-"):
             return ApiType.BEDROCK
-    return ApiType.OPENAI
+    return None

@@ -6,23 +6,28 @@ model's own format: see :mod:`hydrallm.formats.base`. Here it is only said in ot
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from hydrallm.endpoints.headers import translated_response_headers
 from hydrallm.formats.base import ApiError, Problem
-from hydrallm.formats.canonical import UntranslatableError
+from hydrallm.formats.canonical import UnservedError, UntranslatableError
 from hydrallm.formats.error_translation import Meaning, translated
 from hydrallm.formats.token_count import write_count
 from hydrallm.message import Response
 from hydrallm.policy.kinds import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hydrallm.exchange.dialect import Dialect
     from hydrallm.formats.base import Scan, WireFormat
-    from hydrallm.formats.codec import Asked, Codec
+    from hydrallm.formats.codec import Asked, Codec, Reader, Writer
     from hydrallm.formats.token_count import Counter
     from hydrallm.message import Headers
+
+FAULT = "a fault in HydraLLM itself; the log has it"
 
 _MEANINGS = {
     Kind.QUOTA: Meaning.QUOTA,
@@ -32,6 +37,18 @@ _MEANINGS = {
     Kind.CONTENT_FILTER: Meaning.CONTENT_FILTER,
 }
 """What the policy knows from wordings, where names and status say less."""
+
+
+class MalformedError(UnservedError):
+    """A request is none of the client's own format.
+
+    Args:
+        wire_format: the client's.
+        error: where and what.
+    """
+
+    def __init__(self, wire_format: WireFormat, error: UntranslatableError) -> None:
+        super().__init__((f"the request is not one of {wire_format.name}: {error}",))
 
 
 class Translation(ABC):
@@ -87,12 +104,14 @@ class AnswerTranslation(Translation):
         model: what the model is asked in.
         client: what the client has asked in.
         asked: what the answer must know of the request.
+        report: told of a fault of our own.
     """
 
-    __slots__ = ("_asked", "_codec", "_model")
+    __slots__ = ("_asked", "_codec", "_model", "_report")
 
-    def __init__(self, model: Codec, client: Dialect, asked: Asked) -> None:
+    def __init__(self, model: Codec, client: Dialect, asked: Asked, report: Callable[[str], None]) -> None:
         super().__init__(client.format)
+        self._report = report
         assert client.codec is not None  # noqa: S101 - its request has been read
         self._model = model
         self._codec = client.codec
@@ -103,11 +122,14 @@ class AnswerTranslation(Translation):
         try:
             return self._codec.write_answer(self._model.read_answer(body), self._asked)
         except UntranslatableError as error:
-            return _unsaid(error)
+            return _unsaid(str(error))
+        except Exception:  # noqa: BLE001 - a fault of ours in one format loses no answer that another model can give
+            self._report(traceback.format_exc())
+            return _unsaid(FAULT)
 
     def stream(self, scan: Scan) -> Scan:
         """Return a scan that passes on in the client's format what ``scan`` passes on in the model's."""
-        return TranslatedScan(scan, self._model, self._codec, self._asked)
+        return TranslatedScan(scan, self._model.reader(), self._codec.writer(self._asked), self._report)
 
 
 class CountTranslation(Translation):
@@ -129,15 +151,15 @@ class CountTranslation(Translation):
         try:
             return write_count(self._counter.read(body))
         except UntranslatableError as error:
-            return _unsaid(error)
+            return _unsaid(str(error))
 
     def stream(self, scan: Scan) -> Scan:
         """Return the scan: there is nothing to be passed on."""
         return scan
 
 
-def _unsaid(error: UntranslatableError) -> Problem:
-    return Problem(message=f"it cannot be translated: {error}", ours="not_an_answer")
+def _unsaid(why: str) -> Problem:
+    return Problem(message=f"it cannot be translated: {why}", ours="not_an_answer")
 
 
 class TranslatedScan:
@@ -145,18 +167,19 @@ class TranslatedScan:
 
     Args:
         scan: of the model's stream.
-        model: the codec of that.
-        client: the codec of what is passed on.
-        asked: what the stream must know of the request.
+        reader: of what that passes on.
+        writer: of what the client is sent.
+        report: told of a fault of our own.
     """
 
-    __slots__ = ("_fault", "_reader", "_scan", "_writer")
+    __slots__ = ("_fault", "_reader", "_report", "_scan", "_writer")
 
-    def __init__(self, scan: Scan, model: Codec, client: Codec, asked: Asked) -> None:
+    def __init__(self, scan: Scan, reader: Reader, writer: Writer, report: Callable[[str], None]) -> None:
         self._scan = scan
-        self._reader = model.reader()
-        self._writer = client.writer(asked)
-        self._fault = ""
+        self._reader = reader
+        self._writer = writer
+        self._report = report
+        self._fault: Problem | None = None
 
     @property
     def content(self) -> bool:
@@ -165,8 +188,8 @@ class TranslatedScan:
 
     @property
     def ended(self) -> bool:
-        """Whether the terminal event has been seen."""
-        return self._scan.ended
+        """Whether the terminal event has been seen, and everything up to it could be said."""
+        return self._scan.ended and self._fault is None
 
     @property
     def filtered(self) -> bool:
@@ -175,13 +198,13 @@ class TranslatedScan:
 
     @property
     def problem(self) -> Problem | None:
-        """The error that the stream reported."""
-        return self._scan.problem
+        """The error that the stream reported, or why it cannot be translated."""
+        return self._fault or self._scan.problem
 
     @property
     def broken(self) -> str:
         """Why the stream cannot be read any further."""
-        return self._fault or self._scan.broken
+        return self._scan.broken
 
     @property
     def dropped(self) -> int:
@@ -191,7 +214,7 @@ class TranslatedScan:
     @property
     def complete(self) -> bool:
         """Whether the answer is complete, if nothing more comes."""
-        return self._scan.complete and not self._fault
+        return self._scan.complete and self._fault is None
 
     def feed(self, data: bytes) -> bytes:
         """Take what has arrived; return the whole events among it and before it, translated; may be empty."""
@@ -201,21 +224,18 @@ class TranslatedScan:
     def finish(self) -> bytes:
         """Take note that nothing more comes; return what is left to be said."""
         last = self._scan.finish()
-        said = self._said(last) if last else b""
-        if self.complete:
-            said += self._writer.feed(self._reader.finish())
-        return said
+        whole = self._scan.ended or self._scan.complete
+        return self._said(last, last=whole) if last or whole else b""
 
-    def _said(self, events: bytes) -> bytes:
-        if self._fault:
+    def _said(self, events: bytes, *, last: bool = False) -> bytes:
+        if self._fault is not None:
             return b""
         try:
-            return self._writer.feed(self._reader.feed(events))
+            said = self._reader.feed(events) if events else []
+            return self._writer.feed([*said, *self._reader.finish()] if last else said)
         except UntranslatableError as error:
-            self._fault = f"it cannot be translated: {error}"
-            return b""
-
-
-def described(wire_format: WireFormat, error: UntranslatableError) -> str:
-    """Return why a request could not be read, for the list of those who were not asked."""
-    return f"the request is not one of {wire_format.name}: {error}"
+            self._fault = _unsaid(str(error))
+        except Exception:  # noqa: BLE001 - what is said up to here stands, and nobody may take it for all
+            self._report(traceback.format_exc())
+            self._fault = _unsaid(FAULT)
+        return b""

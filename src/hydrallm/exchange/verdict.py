@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from hydrallm.telemetry.masking import Mask
     from hydrallm.telemetry.records import AttemptRecord, ExchangeRecord
 
-STATUSES: dict[Kind, int] = {Kind.SLOW_START: 504, Kind.UNSERVED: 400}
+STATUSES: dict[Kind, int] = {Kind.SLOW_START: 504, Kind.UNSERVED: 400, Kind.SATURATED: 503}
 """What a failure without an upstream's error is for the client; everything else is 502."""
 
 INSIDE_STATUSES: dict[Kind, int] = {
     Kind.RATE_LIMITED: 429,
     Kind.QUOTA: 429,
     Kind.OVERLOADED: 503,
+    Kind.SATURATED: 503,
     Kind.TRANSIENT: 503,
     Kind.CONTEXT_LENGTH: 400,
     Kind.CONTENT_FILTER: 400,
@@ -71,7 +72,9 @@ def verdict(command: GiveUp, plan: Plan, seconds: float, record: ExchangeRecord)
     """
     skipped = "; ".join([f"{skip.endpoint}/{skip.model}: {', '.join(skip.reasons)}" for skip in record.skipped])
     if command.kind is Kind.UNSERVED:
-        return Verdict(STATUSES[command.kind], "unserved", f"no model of the chain can serve this request; {skipped}")
+        if all(skip.malformed for skip in record.skipped):  # whoever is asked
+            return Verdict(STATUSES[command.kind], "bad_request", ", ".join(record.skipped[0].reasons))
+        return Verdict(STATUSES[command.kind], "unserved", f"no model of the chain can serve this request: {skipped}")
     attempts = record.attempts
     if seconds >= plan.deadline:
         why = f"the deadline of {plan.deadline:g} s passed"
@@ -143,7 +146,8 @@ def retry_headers(command: GiveUp) -> Headers:
     ``x-should-retry`` is obeyed by the official OpenAI and Anthropic SDKs: without it they would repeat what was just
     done here, attempt by attempt.
     """
-    headers: Headers = [(b"x-should-retry", b"false" if command.spent else b"true")]
+    again = not command.spent or command.kind is Kind.SATURATED  # nobody was asked, so nothing is multiplied
+    headers: Headers = [(b"x-should-retry", b"true" if again else b"false")]
     if command.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, -int(-command.retry_after // 1))))
     return headers

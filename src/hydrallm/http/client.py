@@ -7,17 +7,23 @@ answers a request on a closed connection is a FIN or a reset, within a round tri
 later than that has most likely begun to work on the request.
 
 The idle connection used last is taken first, so that the pool shrinks to what the load needs.
+
+Where only so many connections may be in use, a request waits for its turn (:mod:`hydrallm.http.queue`). A connection is
+in use from the moment it is sought to the moment it is idle or gone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING
 
-from hydrallm.errors import ConnectError, CutError, SilenceError
+from hydrallm.errors import ConnectError, CutError, SaturatedError, SilenceError
 from hydrallm.http import wire
+from hydrallm.http.buffered import Buffered
 from hydrallm.http.client_connection import ClientConnection
 from hydrallm.http.dial import Route, dial
+from hydrallm.http.queue import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,11 +62,25 @@ class Client:
     Args:
         route: where the origin is and how it is reached.
         idle_limit: seconds after which an idle connection is closed.
+        max_connections: how many there may be; None for as many as are wanted.
+        queue_timeout: seconds for which a request waits for one of them; None for as long as it has to connect.
+        buffered: bounds what is held of answers.
     """
 
-    def __init__(self, route: Route, idle_limit: float = IDLE_LIMIT) -> None:
+    def __init__(
+        self,
+        route: Route,
+        idle_limit: float = IDLE_LIMIT,
+        *,
+        max_connections: int | None = None,
+        queue_timeout: float | None = None,
+        buffered: Buffered | None = None,
+    ) -> None:
         self.route = route
+        self.queue = Queue(max_connections or sys.maxsize)
         self._idle_limit = idle_limit
+        self._queue_timeout = queue_timeout
+        self._buffered = buffered or Buffered()
         self._loop = asyncio.get_running_loop()
         self.connections: set[ClientConnection] = set()
         self._idle: list[ClientConnection] = []
@@ -94,11 +114,14 @@ class Client:
                 a connection that was in use a moment ago, or on a fresh one.
 
         Raises:
+            SaturatedError: no connection became free, or none could be made for want of something on this side.
             ConnectError: no connection was made, nothing was sent.
             UpstreamError: the answer's head did not come.
             Exception: what ``upload.read`` raised.
         """
         head = self._head(request, upload)
+        if not self.queue.take():
+            await self._queued(expires, connect_timeout)
         # An upload can be sent only once, so it is not risked on a connection that may have gone stale.
         connection = self._take(self._idle_limit if resend else WARM) if upload is None else None
         if connection is not None:
@@ -107,6 +130,8 @@ class Client:
                 return stream
             if not resend:
                 raise CutError("the upstream closed the connection before it answered")
+            if not self.queue.take():
+                await self._queued(expires, connect_timeout)
         connection = await self._open(expires, connect_timeout)
         stream = await self._try(connection, request, head, expires, upload)
         if stream is None:
@@ -178,26 +203,56 @@ class Client:
         while self._idle and self._loop.time() - self._idle[-1].idle_since <= max_idle:
             connection = self._idle.pop()
             if connection.usable:
+                connection.in_use = True
                 return connection
         return None
 
+    async def _queued(self, expires: float, connect_timeout: float) -> None:
+        """Wait for a place."""
+        patience = connect_timeout if self._queue_timeout is None else self._queue_timeout
+        began = self._loop.time()
+        try:
+            await self.queue.wait(min(expires, began + patience))
+        except TimeoutError as error:
+            waited = self._loop.time() - began
+            places = self.queue.places
+            message = (
+                f"none of the {places} connections to {self.route} (max_connections) became free in {waited:.1f} s"
+            )
+            raise SaturatedError(message) from error
+
     async def _open(self, expires: float, connect_timeout: float) -> ClientConnection:
+        """Make a connection, for which there is a place."""
+        try:
+            connection = await self._dial(expires, connect_timeout)
+        except BaseException:
+            self.queue.leave()
+            raise
+        if connection.usable:
+            connection.in_use = True
+            self.connections.add(connection)
+        else:  # it has been lost again already
+            self.queue.leave()
+        return connection
+
+    async def _dial(self, expires: float, connect_timeout: float) -> ClientConnection:
+        if len(self._idle) > self.queue.free:  # the idle ones are of no use to this request, and one is too many now
+            self._idle.pop(0).abort()
         limit = self._loop.time() + connect_timeout
         try:
             async with asyncio.timeout_at(min(limit, expires)):
-                connection = await dial(self.route, self._new)
+                return await dial(self.route, self._new)
         except TimeoutError as error:
             if expires < limit:
                 raise SilenceError("the time for this attempt ran out before a connection was made") from error
             raise ConnectError(f"no connection to {self.route} within {connect_timeout:g} s") from error
-        if connection.usable:  # it may have been lost again already
-            self.connections.add(connection)
-        return connection
 
     def _new(self) -> ClientConnection:
-        return ClientConnection(self._loop, self._release, self._lost)
+        return ClientConnection(self._loop, self._release, self._lost, self._buffered)
 
     def _release(self, connection: ClientConnection) -> None:
+        connection.in_use = False
+        self.queue.leave()
         if len(self._idle) >= MAX_IDLE:
             connection.abort()
             return
@@ -210,6 +265,9 @@ class Client:
         self.connections.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
+        if connection.in_use:
+            connection.in_use = False
+            self.queue.leave()
 
     def _reap(self) -> None:
         """Close what has idled too long; the list is in the order of release, the oldest first."""

@@ -23,6 +23,7 @@ from hydrallm.http.client_stream import ClientStream
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hydrallm.http.buffered import Buffered
     from hydrallm.message import Headers
 
 MAX_HEADERS = 500
@@ -42,15 +43,28 @@ class ClientConnection(asyncio.Protocol):
         loop: the running loop.
         release: called with the connection when it may carry another request.
         lost: called with the connection when it is gone.
+        buffered: bounds what is held of answers.
+
+    Attributes:
+        in_use: whether it has a place in the endpoint's queue.
     """
+
+    __slots__ = (
+        "__weakref__", "_head_size", "_headers", "_in_head", "_interim", "_lost", "_parser", "_read_size", "_release",
+        "_sending", "_stream", "_to_eof", "_transport", "_writable", "buffered", "idle_since", "in_use", "loop",
+        "reading_paused", "requests", "write_paused",
+    )  # fmt: skip
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         release: Callable[[ClientConnection], None],
         lost: Callable[[ClientConnection], None],
+        buffered: Buffered,
     ) -> None:
         self.loop = loop
+        self.buffered = buffered
+        self.in_use = False
         self.requests = 0
         self.reading_paused = False
         self.write_paused = False
@@ -138,7 +152,6 @@ class ClientConnection(asyncio.Protocol):
             raise RemoteProtocolError("the upstream sent an answer to nothing")
         self._in_head = True
         self._head_size = 0
-        self._headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header; trailers are passed over."""
@@ -158,12 +171,13 @@ class ClientConnection(asyncio.Protocol):
         if status == _SWITCHING_PROTOCOLS or status > _HIGHEST:
             raise RemoteProtocolError(f"the upstream's status is {status}, which nobody asked for")
         self._interim = status < _INFORMATIONAL
+        headers, self._headers = self._headers, []  # whoever is done with them is then the last who holds them
         if self._interim:
             return
         stream = cast("ClientStream", self._stream)
         length: int | None = None
         chunked = False
-        for name, value in self._headers:
+        for name, value in headers:
             if name == b"content-length":
                 length = int(value)
             elif name == b"transfer-encoding":
@@ -173,7 +187,7 @@ class ClientConnection(asyncio.Protocol):
         head_only = stream.method == b"HEAD" or status in wire.NO_BODY
         self._to_eof = not (chunked or head_only) and length is None
         stream.to_eof = self._to_eof
-        stream.feed_head(status, self._headers, length)
+        stream.feed_head(status, headers, length)
         if stream.method == b"HEAD":
             stream.feed_end()
             self.abort()

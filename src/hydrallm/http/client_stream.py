@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hydrallm.errors import CutError, SilenceError
+from hydrallm.http.buffered import STEP
 
 if TYPE_CHECKING:
     import asyncio
@@ -44,6 +45,8 @@ class ClientStream:
         "_chunks",
         "_connection",
         "_error",
+        "_held",
+        "_most",
         "_patience",
         "_sending",
         "_silence",
@@ -74,6 +77,11 @@ class ClientStream:
         self._chunks: list[bytes] = []
         self._unread = 0
         self._wants_all = 0
+        """Bytes up to which they are held until all are there; 0 where they are taken as they come."""
+        self._most = 0
+        """Up to where that may be raised, as long as there is memory."""
+        self._held = 0
+        """Bytes that are reserved."""
         self._error: BaseException | None = None
         self._sending: asyncio.Task[None] | None = None
         """Sends the request's body, where that is streamed."""
@@ -103,10 +111,32 @@ class ClientStream:
         if self._silence:
             self._touched = self._connection.loop.time()
         if self._unread > (self._wants_all or HIGH_WATER):
+            if self._wants_all and self._hold_more():
+                return
             self._connection.pause_reading()
             self._wake()
         elif not self._wants_all:
             self._wake()
+
+    def _hold_more(self) -> bool:
+        """Raise what is held to more than there is, if it may be; return whether it is."""
+        missing = min(self._unread + STEP, self._most) - self._wants_all
+        if self._unread >= self._most or not self.reserve(missing):
+            return False
+        self._wants_all += missing
+        return True
+
+    def reserve(self, size: int) -> bool:
+        """Reserve memory for ``size`` bytes more of the answer; return whether that could be had."""
+        if not self._connection.buffered.reserve(size):
+            return False
+        self._held += size
+        return True
+
+    def release(self) -> None:
+        """Give back what was reserved: what was held is held no longer."""
+        self._connection.buffered.release(self._held)
+        self._held = 0
 
     def feed_end(self) -> None:
         """Note that the answer is complete."""
@@ -204,21 +234,29 @@ class ClientStream:
         self._connection.resume_reading()
 
     async def gather(self, limit: int) -> bytes:
-        """Return the body so far, once it is complete or longer than ``limit`` bytes (``complete`` tells which).
+        """Return the body so far, once it is complete or no more of it may be held (``complete`` tells which).
+
+        Args:
+            limit: bytes that are held at most; fewer where there is no memory for so many.
 
         Raises:
             UpstreamError: the reason why the rest will not come.
         """
-        self._wants_all = limit
-        if self._unread <= limit and not self.complete:
+        self._wants_all = min(limit, STEP)
+        self._most = limit
+        if self._unread > self._wants_all:
+            self._hold_more()
+        if self._unread <= self._wants_all and not self.complete:
             self._read_on()  # more may have come with the head than is read for a caller who takes it piece by piece
         try:
-            while not self.complete and self._unread <= limit:
+            while not self.complete and self._unread <= self._wants_all:
                 if self._error is not None:
                     raise self._error
                 await self._wait()
         finally:
             self._wants_all = 0
+        if not self.complete:
+            self.release()  # what is here is not held, but passed on
         return await self.chunk() if self._chunks else b""
 
     def expire_at(self, when: float) -> None:
@@ -235,8 +273,10 @@ class ClientStream:
     def limit_silence(self, seconds: float) -> None:
         """Replace the expiry by a watch: fail the stream once nothing has come for ``seconds``.
 
-        The time in which the caller itself does not take what came (the socket is then not read) is not counted.
+        The time in which the caller itself does not take what came (the socket is then not read) is not counted. What
+        follows may take long, so the headers are let go of.
         """
+        self.headers = []
         self._stop_timer()
         self._patience = 0.0
         if not self.complete:
@@ -265,6 +305,8 @@ class ClientStream:
         """Let go of the stream; if its answer is not complete, close the connection, which tells the upstream."""
         self._stop_timer()
         self._stop_sending()
+        if self._held:
+            self.release()
         if not self.complete:
             self._connection.abort()
             # Also instead of an error that was raised: its traceback holds the frames, and they hold this stream.

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from hydrallm.errors import ConnectError, TlsError
+from hydrallm.errors import ConnectError, SaturatedError, TlsError
+from hydrallm.http.capacity import NO_FILES, files_exhausted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +34,8 @@ RACE_DELAY = 0.25
 """RFC 8305 section 8: the Connection Attempt Delay."""
 
 _MAX_CONNECT_ANSWER = 16 * 1024
+
+_NO_FILES = "this process cannot open another connection: raise its limit on open files (ulimit -n)"
 
 
 class Proxy(msgspec.Struct, frozen=True):
@@ -95,6 +98,7 @@ async def dial(route: Route, factory: Callable[[], T]) -> T:
         factory: makes the protocol object of the new connection.
 
     Raises:
+        SaturatedError: this side has no file left to open.
         ConnectError: no connection was made; the message says where and why.
         TlsError: the handshake or the verification of the certificate failed.
     """
@@ -113,7 +117,7 @@ async def dial(route: Route, factory: Callable[[], T]) -> T:
             raise TlsError(f"TLS with {route} failed: {_ssl_reason(error)}") from error
         if isinstance(error, OSError):
             during = "the TLS handshake" if route.tls is not None else "connecting"
-            raise ConnectError(f"{route} failed during {during}: {_reason(error)}") from error
+            raise _failure(f"{route} failed during {during}: {_reason(error)}", error) from error
         raise
     return protocol
 
@@ -124,7 +128,7 @@ async def _connect(host: str, port: int) -> socket.socket:
         try:
             return await _connect_one(addresses[0])
         except OSError as error:
-            raise ConnectError(f"cannot connect to {host}:{port}: {_reason(error)}") from error
+            raise _failure(f"cannot connect to {host}:{port}: {_reason(error)}", error) from error
     return await _race(host, port, addresses)
 
 
@@ -136,6 +140,8 @@ async def _resolve(host: str, port: int) -> list[AddressInfo]:
     try:
         infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
+        if files_exhausted():  # which is not among the reasons that a resolver knows
+            raise SaturatedError(_NO_FILES) from error
         raise ConnectError(f"the host name {host!r} does not resolve: {error.strerror or error}") from error
     first = [(info[0], info[4]) for info in infos if info[0] == infos[0][0]]
     other = [(info[0], info[4]) for info in infos if info[0] != infos[0][0]]
@@ -159,7 +165,7 @@ async def _connect_one(address: AddressInfo) -> socket.socket:
 
 
 async def _race(host: str, port: int, addresses: Sequence[AddressInfo]) -> socket.socket:
-    errors: list[str] = []
+    errors: list[BaseException] = []
     racing: set[asyncio.Task[socket.socket]] = set()
     left = list(addresses)
     winner: socket.socket | None = None
@@ -172,7 +178,7 @@ async def _race(host: str, port: int, addresses: Sequence[AddressInfo]) -> socke
             )
             for task in done:
                 if (error := task.exception()) is not None:
-                    errors.append(_reason(error) if isinstance(error, OSError) else str(error))
+                    errors.append(error)
                 elif winner is None:
                     winner = task.result()
                 else:
@@ -182,7 +188,8 @@ async def _race(host: str, port: int, addresses: Sequence[AddressInfo]) -> socke
             task.cancel()
             task.add_done_callback(_close_late)
     if winner is None:
-        raise ConnectError(f"cannot connect to {host}:{port}: {'; '.join(dict.fromkeys(errors))}")
+        reasons = [_reason(error) if isinstance(error, OSError) else str(error) for error in errors]
+        raise _failure(f"cannot connect to {host}:{port}: {'; '.join(dict.fromkeys(reasons))}", *errors)
     return winner
 
 
@@ -212,6 +219,12 @@ async def _tunnel(sock: socket.socket, route: Route, proxy: Proxy) -> None:
         raise ConnectError(f"the proxy {proxy.host}:{proxy.port} refused a tunnel to {target.decode()}: {status}")
     if not answer.endswith(b"\r\n\r\n"):
         raise ConnectError(f"the proxy {proxy.host}:{proxy.port} sent data before the tunnel was used")
+
+
+def _failure(message: str, *errors: BaseException) -> ConnectError:
+    """Return what failed, with ``message`` where it is not this side that has nothing left to connect with."""
+    saturated = any(isinstance(error, OSError) and error.errno in NO_FILES for error in errors)
+    return SaturatedError(_NO_FILES) if saturated else ConnectError(message)
 
 
 def _reason(error: OSError) -> str:

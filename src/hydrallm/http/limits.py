@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 
 
@@ -21,6 +23,10 @@ class Limits(msgspec.Struct, frozen=True):
         linger: how long a refused client may go on sending before the connection is reset.
         max_pipelined: bytes of requests that may wait behind the one being answered.
         sweep_interval: how often the times above are looked at.
+        max_connections: clients that may be connected.
+        spare_connections: how many more may be told that there are too many.
+        idle_for: how long a connection has to be idle before it is closed to make room for another.
+        max_buffered: bytes of requests and answers that may be held in memory.
     """
 
     max_head: int = 16 * 1024
@@ -34,3 +40,7 @@ class Limits(msgspec.Struct, frozen=True):
     linger: float = 2.0
     max_pipelined: int = 64 * 1024
     sweep_interval: float = 1.0
+    max_connections: int = sys.maxsize
+    spare_connections: int = 64
+    idle_for: float = 1.0
+    max_buffered: int = sys.maxsize

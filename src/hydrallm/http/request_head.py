@@ -10,6 +10,7 @@ from hydrallm.http import wire
 if TYPE_CHECKING:
     from hydrallm.http.limits import Limits
     from hydrallm.http.server_stream import ServerStream
+    from hydrallm.message import Headers
 
 _SPECIAL = frozenset(
     {b"connection", b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade"},
@@ -27,6 +28,20 @@ def check_size(lines: int, size: int, limits: Limits) -> None:
         raise RequestError(431, f"more than {limits.max_headers} header lines", close=True)
     if size > limits.max_head:
         raise RequestError(431, f"the headers are over {limits.max_head} bytes", close=True)
+
+
+def check_whole(url: bytes, headers: Headers, read: int, limits: Limits) -> None:
+    """Refuse a complete head that is too big.
+
+    Args:
+        url: the request target.
+        headers: all of them.
+        read: bytes that have been read since it began: only a head that came with much else has to be measured.
+        limits: what may be.
+    """
+    if read > limits.max_head:
+        read = len(url) + sum([len(name) + len(value) + 4 for name, value in headers])
+    check_size(len(headers), read, limits)
 
 
 def read_version(stream: ServerStream, version: str) -> None:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import socket
 from typing import TYPE_CHECKING
 
-from hydrallm.errors import StartError
+from hydrallm.http.buffered import Buffered
+from hydrallm.http.capacity import files_exhausted
+from hydrallm.http.crowd import Crowd
 from hydrallm.http.limits import Limits
+from hydrallm.http.listening import BACKLOG, bind
 from hydrallm.http.server_connection import ServerConnection
 from hydrallm.http.server_stream import Ending
 from hydrallm.http.sweep import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    import socket
+    from collections.abc import Awaitable, Callable, Sequence
 
     from hydrallm.errors import RequestError
     from hydrallm.http.server_stream import ServerStream
@@ -37,15 +40,29 @@ class Server:
         refuse: gives a refusal of the server's own (malformed HTTP, a limit) its shape.
         on_fault: called inside an ``except`` block when the handler raised something unexpected.
         limits: sizes and times.
+        buffered: bounds the request bodies that are held.
+
+    Attributes:
+        on_exhausted: called about once a second while no file can be opened, so that no client can connect.
     """
 
-    def __init__(self, handler: Handler, refuse: Refuse, on_fault: OnFault, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        refuse: Refuse,
+        on_fault: OnFault,
+        limits: Limits | None = None,
+        buffered: Buffered | None = None,
+    ) -> None:
         self.handler = handler
         self.refuse = refuse
         self.on_fault = on_fault
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
-        self.connections: set[ServerConnection] = set()
+        self.buffered = buffered or Buffered()
+        self.on_exhausted: Callable[[], None] | None = None
+        self.crowd = Crowd(self.limits.max_connections, self.limits.spare_connections, self.limits.idle_for)
+        self.connections = self.crowd.connections
         self.draining = False
         self.ending = Ending.CLIENT_LEFT
         """Why a connection that is lost now is lost."""
@@ -64,14 +81,18 @@ class Server:
         Raises:
             StartError: if the address cannot be bound; the message is one line for a person.
         """
-        try:
-            server = await self.loop.create_server(lambda: ServerConnection(self), host, port, backlog=2048)
-        except socket.gaierror as error:
-            raise StartError(f"cannot listen on {host}:{port}: the host name does not resolve ({error})") from error
-        except OSError as error:
-            raise StartError(_why_not_bound(host, port, error)) from error
-        self._servers.append(server)
-        return [sock.getsockname()[:2] for sock in server.sockets]
+        return await self.accept(bind(host, port)[0])
+
+    async def accept(self, sockets: Sequence[socket.socket]) -> list[tuple[str, int]]:
+        """Accept connections on sockets that listen already, and return the addresses they are bound to.
+
+        The sockets are the server's from now on: the drain closes them.
+        """
+        addresses = [sock.getsockname()[:2] for sock in sockets]
+        for sock in sockets:
+            create = self.loop.create_server(lambda: ServerConnection(self), sock=sock, backlog=BACKLOG)
+            self._servers.append(await create)
+        return addresses
 
     async def drain(self, grace: float) -> int:
         """Stop accepting, close idle connections, let the others end.
@@ -131,20 +152,21 @@ class Server:
         self._sweeper = self.loop.call_later(self.limits.sweep_interval, self._sweep)
         for connection in list(self.connections):
             sweep(connection, now, elapsed)
+        if files_exhausted():
+            self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
+        """Give some of the open files back: those of idle connections.
+
+        The event loop tells nobody that it cannot accept. uvloop drops new connections one by one, the standard
+        library's loop leaves them waiting and tries again every second.
+        """
+        for _ in range(self.limits.spare_connections):
+            if not self.crowd.make_room(now):
+                break
+        if self.on_exhausted is not None:
+            self.on_exhausted()
 
 
 def _date() -> bytes:
     return email.utils.formatdate(usegmt=True).encode()
-
-
-def _why_not_bound(host: str, port: int, error: OSError) -> str:
-    where = f"cannot listen on {host}:{port}"
-    match error.errno:
-        case 98 | 48 | 10048:  # EADDRINUSE on Linux, macOS, Windows
-            return f"{where}: the port is in use; stop what uses it, or choose another with --port or server.port"
-        case 13 | 10013:
-            return f"{where}: permission denied; choose a port above 1023 with --port or server.port"
-        case 99 | 49 | 10049:
-            return f"{where}: this machine has no such address; set --host or server.host"
-        case _:
-            return f"{where}: {error.strerror or error}"

@@ -8,33 +8,37 @@ how a client that leaves is noticed.
 A client that leaves, by FIN or RST, cancels the task at once: the handler is at an ``await`` (or will be at its next
 one) and lets go of what it holds. A half-closed connection counts as left, as it does for Go's and nginx's servers.
 
-The socket is not read while a handler leaves much of a body untaken. On Linux the kernel is then asked every
-``DEPARTURE_INTERVAL`` seconds whether the client has left; elsewhere that is noticed when the reading goes on.
+The socket is not read while a handler leaves much of a body untaken. On Linux the kernel is then asked whether the
+client has left (:class:`~hydrallm.http.tcp.Departure`); elsewhere that is noticed when the reading goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
 from hydrallm.errors import RequestError
 from hydrallm.http import tcp, wire
-from hydrallm.http.request_head import check_size, malformed, read_headers, read_target, read_version
+from hydrallm.http.request_head import check_size, check_whole, malformed, read_headers, read_target, read_version
 from hydrallm.http.server_stream import Ending, ServerStream
 
 if TYPE_CHECKING:
     from hydrallm.http.server import Server
     from hydrallm.message import Headers, Response
 
-DEPARTURE_INTERVAL = 0.025
-
 
 class ServerConnection(asyncio.Protocol):
     """The server's side of one connection."""
+
+    __slots__ = (
+        "__weakref__", "_boundary", "_departure", "_discarding", "_head_size", "_headers", "_in_head", "_parser",
+        "_read_size", "_refusal", "_stream", "_transport", "_url", "_waiting", "_writable", "blocked_since",
+        "closing_since", "head_since", "idle_since", "limits", "loop", "peer", "reading_paused", "receiving", "server",
+        "surplus", "taken_at", "task", "unsent_seen", "write_paused",
+    )  # fmt: skip
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -48,6 +52,8 @@ class ServerConnection(asyncio.Protocol):
         self.idle_since: float | None = None
         self.blocked_since: float | None = None
         self.closing_since: float | None = None
+        self.surplus = False
+        """Whether it is one too many."""
         self.unsent_seen = 0
         """What ``unsent`` was when the server last looked for clients that take nothing."""
         self.taken_at = 0.0
@@ -58,7 +64,7 @@ class ServerConnection(asyncio.Protocol):
         self._parser: Any = httptools.HttpRequestParser(self)
         self._stream: ServerStream | None = None
         """The stream being answered."""
-        self._waiting: deque[ServerStream] = deque()
+        self._waiting: list[ServerStream] = []
         self._refusal: tuple[RequestError, ServerStream | None] | None = None
         """What is refused, and of which request; None where no head was complete."""
         self._discarding = False
@@ -70,17 +76,16 @@ class ServerConnection(asyncio.Protocol):
         self._url = b""
         self._headers: Headers = []
         self._writable: asyncio.Future[None] | None = None
-        self._departure: asyncio.TimerHandle | None = None
+        self._departure: tcp.Departure | None = None
 
     # -- asyncio.Protocol --------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin: the connection is accepted."""
         self._transport = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername")
-        self.peer = peer[0] if isinstance(peer, tuple) else ""
-        self.head_since = self.loop.time()
-        self.server.connections.add(self)
+        self.peer = tcp.peer(self._transport)
+        self.head_since = now = self.loop.time()
+        self.server.crowd.join(self, now)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -112,7 +117,7 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Cancel what was being done for this client."""
-        self.server.connections.discard(self)
+        self.server.crowd.leave(self)
         self._discarding = True
         if self._stream is not None and not self._stream.finished and self.task is not None:
             self._stream.ended_by = self._stream.ended_by or self.server.ending
@@ -122,8 +127,7 @@ class ServerConnection(asyncio.Protocol):
             self._writable.set_result(None)
         if self._departure is not None:
             self._departure.cancel()
-        # The parser and the connection hold each other; nothing else would break the circle before the collector does.
-        self._parser = None
+        self._parser = None  # it holds this connection: nothing else would break the circle before the collector does
         self._transport = None
         self.server.connection_closed()
 
@@ -146,7 +150,6 @@ class ServerConnection(asyncio.Protocol):
         self._in_head = True
         self._head_size = 0
         self._url = b""
-        self._headers = []
 
     def on_url(self, url: bytes) -> None:
         """Collect the request target."""
@@ -164,9 +167,13 @@ class ServerConnection(asyncio.Protocol):
         self._in_head = False
         self.head_since = None
         self.idle_since = None
-        self.receiving = stream = ServerStream(self, self._parser.get_method(), self._headers)
+        self.server.crowd.idle.pop(self, None)
+        headers, self._headers = self._headers, []  # whoever is done with them is then the last who holds them
+        self.receiving = stream = ServerStream(self, self._parser.get_method(), headers)
         read_target(stream, self._url)
-        self._check_head()
+        check_whole(self._url, headers, self._head_size + self._read_size, self.limits)
+        if self.surplus:
+            self.server.crowd.check(self)
         read_version(stream, self._parser.get_http_version())
         read_headers(stream)
         if self._stream is None:
@@ -193,13 +200,6 @@ class ServerConnection(asyncio.Protocol):
             if stream is not self._stream:
                 self._bound_pipeline()
 
-    def _check_head(self) -> None:
-        """Refuse a complete head that is too big; only one that came with much else needs to be measured for that."""
-        size = self._head_size + self._read_size
-        if size > self.limits.max_head:
-            size = len(self._url) + sum([len(name) + len(value) + 4 for name, value in self._headers])
-        check_size(len(self._headers), size, self.limits)
-
     def _bound_pipeline(self) -> None:
         """Throw away what a client sent ahead once it is too much; see the module's docstring."""
         held = sum([stream.received + 512 for stream in self._waiting])
@@ -214,6 +214,7 @@ class ServerConnection(asyncio.Protocol):
         if self._discarding:
             return
         self._head_size += 1 if self._boundary else size
+        self.server.crowd.idle.pop(self, None)
         try:
             check_size(len(self._headers), self._head_size, self.limits)
         except RequestError as error:
@@ -265,13 +266,13 @@ class ServerConnection(asyncio.Protocol):
         elif self.closing_since is not None or self._transport.is_closing():
             pass  # the answer said that it is the last
         elif self._waiting:
-            self._begin(self._waiting.popleft())
+            self._begin(self._waiting.pop(0))
         elif self._refusal is not None:
             self._answer_refusal()
         elif self.server.draining or self._discarding:
             self.close()
         else:
-            self.idle_since = self.loop.time()
+            self.idle_since = self.server.crowd.idle[self] = self.loop.time()
 
     def refuse(self, error: RequestError) -> None:
         """Stop reading this client; answer ``error`` when the requests before it have been answered."""
@@ -302,14 +303,19 @@ class ServerConnection(asyncio.Protocol):
         if self.task is not None:
             self.task.cancel()
 
-    def _answer_refusal(self) -> None:
+    def turn_away(self, error: RequestError) -> None:
+        """Answer ``error``, whatever the client wants, and close; what it has sent by then may hide the answer."""
+        self._refusal = (error, None)
+        self._answer_refusal(linger=False)
+
+    def _answer_refusal(self, *, linger: bool = True) -> None:
         refusal, self._refusal = self._refusal, None
         if refusal is None or self._transport is None:
             return
         response: Response = self.server.refuse(*refusal)
         head = wire.STATUS_LINES[response.status] + wire.header_block(response.headers)
         self.write(b"%bcontent-length: %d\r\nconnection: close\r\n\r\n%b" % (head, len(response.body), response.body))
-        self.close(linger=True)
+        self.close(linger=linger)
 
     # -- the transport, for streams ----------------------------------------------------------------------------------
 
@@ -332,7 +338,7 @@ class ServerConnection(asyncio.Protocol):
         if not self.reading_paused and self._transport is not None:
             self.reading_paused = True
             self._transport.pause_reading()
-            self._departure = self.loop.call_later(DEPARTURE_INTERVAL, self._look_for_departure)
+            self._departure = tcp.Departure(self.loop, self._transport, self.abort)
 
     def resume_reading(self) -> None:
         """Read again."""
@@ -341,12 +347,6 @@ class ServerConnection(asyncio.Protocol):
             self._transport.resume_reading()
             if self._departure is not None:
                 self._departure.cancel()
-
-    def _look_for_departure(self) -> None:
-        if self._transport is not None and tcp.peer_left(self._transport):
-            self.abort()
-        else:
-            self._departure = self.loop.call_later(DEPARTURE_INTERVAL, self._look_for_departure)
 
     def close(self, *, linger: bool = False) -> None:
         """Close once everything is sent.

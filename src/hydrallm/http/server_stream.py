@@ -13,8 +13,9 @@ import asyncio
 import enum
 from typing import TYPE_CHECKING, cast
 
-from hydrallm.errors import BodyTooLargeError, RequestError
+from hydrallm.errors import BodyTooLargeError, OverloadError, RequestError
 from hydrallm.http import wire
+from hydrallm.http.buffered import STEP
 from hydrallm.http.decoding import Decoder, DecodingError, decoder
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class ServerStream:
         "ended_by",
         "finished",
         "headers",
+        "held",
         "host",
         "http11",
         "identity",
@@ -107,6 +109,8 @@ class ServerStream:
         self.status = 0
         self.finished = False
         self.bytes_sent = 0
+        self.held = 0
+        """Bytes reserved for the body, until :meth:`release`."""
         self._chunks: list[bytes] = []
         self._unread = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -197,13 +201,41 @@ class ServerStream:
 
         Raises:
             BodyTooLargeError: if it is over the limit.
+            OverloadError: there is no memory left to hold it in.
         """
+        if (size := self.length or self.received) > STEP:
+            self.check_length()
+            self._reserve(size)
         parts: list[bytes] = []
         while data := await self.chunk():
             if self.complete and not parts:  # the usual case: it came with the head
                 return data
             parts.append(data)
+            if self.received > self.held + STEP:
+                self._reserve(self.received)
         return b"".join(parts)
+
+    def _reserve(self, size: int) -> None:
+        """Reserve memory until ``size`` bytes are reserved; an announced length at once, so that all of it can come.
+
+        A body of no more than ``STEP`` needs none: it is small, and there are only so many requests.
+        """
+        buffered = self._connection.server.buffered
+        if not buffered.reserve(size - self.held):
+            message = f"{buffered.held} bytes of requests and answers are held, of server.max_buffered {buffered.limit}"
+            raise OverloadError("server.max_buffered", message, close=True)
+        self.held = size
+
+    def release(self) -> None:
+        """Give back what was reserved: nobody holds the body any more."""
+        self._connection.server.buffered.release(self.held)
+        self.held = 0
+
+    def forget(self) -> None:
+        """Let go of the request, of which only the answer is left."""
+        self.headers = []
+        if self.held:
+            self.release()
 
     async def decoded_body(self, coding: bytes) -> bytes:
         """Return the whole body with its content coding undone.
@@ -213,6 +245,7 @@ class ServerStream:
 
         Raises:
             BodyTooLargeError: if it is over the limit, before or after decoding.
+            OverloadError: there is no memory left to hold it in.
             RequestError: 415 if the coding is not known, 400 if the bytes are not of that coding.
         """
         if coding.strip().lower() in {b"", b"identity"}:
@@ -226,12 +259,24 @@ class ServerStream:
         plain = bytearray()
         try:
             while data := await self.chunk():
-                await _decode(codec, data, plain, limit)
+                await self._decode(codec, data, plain, limit)
             codec.finish()
         except DecodingError as error:
             shown = coding.decode("latin-1")
             raise RequestError(400, f"the request body is not valid {shown}: {error}", close=True) from error
         return bytes(plain)
+
+    async def _decode(self, codec: Decoder, data: bytes, plain: bytearray, limit: int) -> None:
+        pause = len(plain) + DECODE_STEP
+        for piece in codec.feed(data):
+            plain += piece
+            if len(plain) > limit:
+                raise BodyTooLargeError(f"the request body decodes to more than server.max_body, {limit} bytes")
+            if len(plain) > self.held + STEP:
+                self._reserve(len(plain))
+            if len(plain) >= pause:
+                pause = len(plain) + DECODE_STEP
+                await asyncio.sleep(0)
 
     # -- the answer --------------------------------------------------------------------------------------------------
 
@@ -308,14 +353,3 @@ class ServerStream:
     def task(self) -> asyncio.Task[None]:
         """The task that answers this request."""
         return cast("asyncio.Task[None]", self._connection.task)
-
-
-async def _decode(codec: Decoder, data: bytes, plain: bytearray, limit: int) -> None:
-    pause = len(plain) + DECODE_STEP
-    for piece in codec.feed(data):
-        plain += piece
-        if len(plain) > limit:
-            raise BodyTooLargeError(f"the request body decodes to more than server.max_body, {limit} bytes")
-        if len(plain) >= pause:
-            pause = len(plain) + DECODE_STEP
-            await asyncio.sleep(0)

@@ -231,7 +231,8 @@ class Attempts:
         rule = self._plan.rules[event.kind]
         candidate = self._plan.candidates[self._candidate]
         progress = self._progress[self._candidate]
-        self._failures.append(event.kind)
+        if not rule.free:  # what was asked in other words has not failed yet
+            self._failures.append(event.kind)
         if event.answered and rule.rank and (self._shown is None or rule.rank >= self._shown[0]):
             self._shown = (rule.rank, event.kind, event.attempt)
         exponential = self._plan.exponential_backoff

@@ -21,6 +21,8 @@ class Kind(enum.StrEnum):
 
     UNREACHABLE = "unreachable"
     """No connection was made."""
+    SATURATED = "saturated"
+    """Nobody was asked, because this side has no connection to spare; about the model that says nothing."""
     TLS = "tls"
     """The TLS handshake or the certificate check failed."""
     RATE_LIMITED = "rate_limited"
@@ -99,6 +101,7 @@ class Rule(msgspec.Struct, frozen=True):
 RULES: Mapping[Kind, Rule] = MappingProxyType(
     {
         Kind.UNREACHABLE: Rule(Next.NEXT),
+        Kind.SATURATED: Rule(Next.NEXT, returns=False, rank=1, counts=False),
         Kind.TLS: Rule(Next.NEXT, returns=False, loud=True),
         Kind.RATE_LIMITED: Rule(Next.SAME, rank=3, cools=True),
         Kind.QUOTA: Rule(Next.NEXT, returns=False, rank=1, loud=True, opens=300.0),
@@ -115,12 +118,22 @@ RULES: Mapping[Kind, Rule] = MappingProxyType(
         Kind.CUT: Rule(Next.SAME),
         Kind.STALLED: Rule(Next.SAME),
         Kind.SLOW_START: Rule(Next.NEXT, returns=False, put_off=True),
-        Kind.REPHRASED: Rule(Next.SAME, retries=2, counts=False, free=True),
+        Kind.REPHRASED: Rule(Next.SAME, retries=2, rank=0, counts=False, free=True),
         Kind.UNSERVED: Rule(Next.NEXT, returns=False, rank=0, counts=False),
     }
 )
 
-_ALWAYS = frozenset({Kind.UNREACHABLE, Kind.TLS, Kind.MISCONFIGURED, Kind.QUOTA, Kind.UNAUTHORIZED, Kind.UNSUPPORTED})
+_ALWAYS = frozenset(
+    {
+        Kind.UNREACHABLE,
+        Kind.SATURATED,
+        Kind.TLS,
+        Kind.MISCONFIGURED,
+        Kind.QUOTA,
+        Kind.UNAUTHORIZED,
+        Kind.UNSUPPORTED,
+    }
+)
 """After these nothing was done upstream, so they mean the same for every request. ``context_length`` is none of them: a
 413 may come in the middle of an upload, of which the upstream has kept a part and the proxy nothing."""
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hydrallm.message import Request
     from hydrallm.telemetry.masking import Mask
-    from hydrallm.telemetry.records import AttemptRecord, CredentialChange, ExchangeRecord, ModelChange
+    from hydrallm.telemetry.records import AttemptRecord, CredentialChange, ExchangeRecord, ModelChange, Shed
     from hydrallm.telemetry.writer import Stream
 
 GATHER = 0.05
@@ -61,6 +61,7 @@ class Log:
         style: ``auto``, ``console`` or ``json``.
         mask: takes secrets out.
         wants_bodies: whether upstream error bodies are written.
+        worker: the number of this worker, which each line then tells; 0 where there is only one process.
         now: the time in UTC.
     """
 
@@ -72,6 +73,7 @@ class Log:
         mask: Mask,
         *,
         wants_bodies: bool = False,
+        worker: int = 0,
         now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
     ) -> None:
         terminal = stream.isatty()
@@ -81,6 +83,7 @@ class Log:
         self._colour = terminal and not os.environ.get("NO_COLOR")
         self.mask = mask
         self.wants_bodies = wants_bodies
+        self._always: dict[str, object] = {"worker": worker} if worker else {}
         self._now = now
         self._lines: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -96,6 +99,7 @@ class Log:
         if level < self._level:
             return
         kept = {name: value for name, value in fields.items() if value}
+        kept.update(self._always)
         self._lines.append(self._as_json(level, message, kept) if self._json else self._as_text(level, message, kept))
         if level >= Level.WARN:
             self.flush()
@@ -136,7 +140,7 @@ class Log:
 
     def exchange_ended(self, exchange: ExchangeRecord) -> None:
         """Write an ended exchange."""
-        if self._level > Level.WARN:
+        if self._level > Level.WARN or exchange.outcome == "shed":  # which has a line of its own, now and then
             return
         healthy = exchange.outcome in {"answered", "client_left"}
         if healthy and self._level > Level.INFO:
@@ -193,6 +197,10 @@ class Log:
             source=change.source,
             expires_in=None if change.expires_in is None else round(change.expires_in),
         )
+
+    def shed(self, shed: Shed) -> None:
+        """Write that requests were turned away."""
+        self.write(Level.WARN, f"overloaded: {shed.message}", limit=shed.limit, times=shed.count)
 
     def fault(self, text: str) -> None:
         """Write a fault of our own."""

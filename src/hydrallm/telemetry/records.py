@@ -55,11 +55,13 @@ class Skip(msgspec.Struct, frozen=True, gc=False):
         endpoint: its name in the config.
         model: the upstream's name for the model.
         reasons: why, each in a few words.
+        malformed: whether it is no request of the client's own format.
     """
 
     endpoint: str
     model: str
     reasons: tuple[str, ...]
+    malformed: bool = False
 
 
 class ExchangeRecord(msgspec.Struct):
@@ -75,8 +77,9 @@ class ExchangeRecord(msgspec.Struct):
         chain: the chain that this selected; empty for the default one.
         stream: whether the client asked for a stream.
         status: what the client was sent; 499 if it left before.
-        outcome: ``answered``; ``refused`` (by this proxy); the kind of the failure that the client was shown; ``cut``
-            or ``stalled`` after the commit; ``client_left``; ``stopped`` with the server; ``fault`` (of our own).
+        outcome: ``answered``; ``refused`` (by this proxy); ``shed`` (likewise, as a limit was reached); the kind of the
+            failure that the client was shown; ``cut`` or ``stalled`` after the commit; ``client_left``; ``stopped``
+            with the server; ``fault`` (of our own).
         detail: why, where the outcome needs words.
         first_byte: seconds up to the commit.
         seconds: in all.
@@ -141,6 +144,20 @@ class CredentialChange(msgspec.Struct, frozen=True):
     expires_in: float | None = None
 
 
+class Shed(msgspec.Struct, frozen=True):
+    """Requests or clients were turned away, because a limit of this process is reached.
+
+    Attributes:
+        limit: the setting that says how much there may be, or what the system limits.
+        message: how much that is, for a person.
+        count: how often since the last note about this limit.
+    """
+
+    limit: str
+    message: str
+    count: int
+
+
 class Sink(Protocol):
     """Something that wants to know. Called on the event loop: it must be quick and must not raise."""
 
@@ -166,6 +183,9 @@ class Sink(Protocol):
 
     def credential_changed(self, change: CredentialChange) -> None:
         """Take note that refreshed credentials have come, or have begun to fail to."""
+
+    def shed(self, shed: Shed) -> None:
+        """Take note that requests were turned away; told seldom, so that being overloaded is no load by itself."""
 
     def fault(self, text: str) -> None:
         """Take note of a fault of our own: a traceback."""
