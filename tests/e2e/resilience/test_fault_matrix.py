@@ -127,7 +127,7 @@ BAD, CUT, SLOW, STALLED = ("bad_answer",), ("cut",), ("slow_start",), ("stalled"
 BEFORE_HEADERS: dict[str, Fault] = {
     **caused("", Fail),
     "client-key-refused": Fault(Fail(cause="auth"), ("unauthorized",), NOT_AWS, own_key=False),
-    "no-such-path": Fault(Fail(status=404, body='{"detail":"Not Found"}'), ("unsupported",)),
+    "no-such-path": Fault(Fail(status=404, body='{"detail":"Not Found"}'), ("unsupported", "rephrased")),
     "bad-gateway": Fault(Fail(status=502, body=HTML, headers=AS_HTML), ("server",)),
     "refused": Fault(None, ("unreachable",)),
     "unknown-certificate": Fault(Answer(text=FIRST), ("tls",), tls=True),
@@ -370,7 +370,7 @@ def figure(cells: int, seconds: float, wrong: list[Wrong]) -> str:
 
 async def test_the_matrix_has_every_kind() -> None:
     named = {kind for faults in STAGES.values() for fault in faults.values() for kind in fault.kinds}
-    assert named == set(Kind) - {Kind.REPHRASED, Kind.UNSERVED, Kind.SATURATED}, "failures of no upstream"
+    assert named == set(Kind) - {Kind.UNSERVED, Kind.SATURATED}, "failures of no upstream"
 
 
 @pytest.mark.parametrize("row", ROWS)
