@@ -13,7 +13,7 @@ Source: https://docs.anthropic.com/en/api/messages, and the types of the officia
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -30,11 +30,10 @@ from hydrallm.formats.canonical import (
     ToolUse,
     UntranslatableError,
 )
+from hydrallm.formats.strict_json import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-T = TypeVar("T")
 
 MAKER = "anthropic"
 """Whose signatures Messages has, at Anthropic and on Bedrock alike."""
@@ -158,24 +157,6 @@ _THINKING = msgspec.json.Decoder(_Thinking)
 _REDACTED = msgspec.json.Decoder(_Redacted)
 _TOOL_USE = msgspec.json.Decoder(_ToolUse)
 _TOOL_RESULT = msgspec.json.Decoder(_ToolResult)
-
-
-def decoded(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, where: str) -> T:
-    """Return what ``raw`` is, by ``decoder``.
-
-    Args:
-        decoder: of what is expected.
-        raw: JSON.
-        where: it stands, for the message.
-
-    Raises:
-        UntranslatableError: it is something else.
-    """
-    try:
-        return decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        said, _, place = str(error).partition(" - at `$")
-        raise UntranslatableError(f"{where}{place.rstrip('`')}: {said[:1].lower()}{said[1:]}") from None
 
 
 def read_cache(mark: CacheControl | None) -> Cache | None:

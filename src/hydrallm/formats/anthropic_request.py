@@ -16,7 +16,6 @@ from hydrallm.formats.anthropic_blocks import (
     EMPTY,
     CacheControl,
     Notes,
-    decoded,
     read_cache,
     read_parts,
     read_texts,
@@ -33,7 +32,7 @@ from hydrallm.formats.canonical import (
     UntranslatableError,
 )
 from hydrallm.formats.json_value import is_utf8
-from hydrallm.formats.strict_json import read_strictly
+from hydrallm.formats.strict_json import decoded, read_strictly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

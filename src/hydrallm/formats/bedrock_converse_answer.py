@@ -19,7 +19,6 @@ from hydrallm.formats.bedrock_converse_blocks import (
     ID_CHARACTERS,
     LONGEST_ID,
     MAKER,
-    decoded,
     given,
     read_parts,
     sealed,
@@ -29,7 +28,7 @@ from hydrallm.formats.canonical import Text, Thinking, ToolUse, UntranslatableEr
 from hydrallm.formats.canonical_answer import Answer, Stop, Usage, stop_with
 from hydrallm.formats.figures import figure, figures_of, word
 from hydrallm.formats.foreign_thought import marked
-from hydrallm.formats.strict_json import read_tolerantly
+from hydrallm.formats.strict_json import decoded, read_tolerantly
 
 if TYPE_CHECKING:
     from hydrallm.formats.codec import Asked

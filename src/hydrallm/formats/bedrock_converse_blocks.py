@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -29,11 +29,10 @@ from hydrallm.formats.canonical import (
     UntranslatableError,
 )
 from hydrallm.formats.foreign_thought import SEAL, marked, unmarked
+from hydrallm.formats.strict_json import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-T = TypeVar("T")
 
 NAME = "bedrock-converse"
 
@@ -143,25 +142,6 @@ _TOOL_USE = msgspec.json.Decoder(_ToolUse)
 _TOOL_RESULT = msgspec.json.Decoder(_ToolResult)
 _REASONING = msgspec.json.Decoder(_Reasoning)
 _CITED = msgspec.json.Decoder(_Cited)
-
-
-def decoded(decoder: msgspec.json.Decoder[T], raw: bytes | msgspec.Raw, where: str) -> T:
-    """Return what ``raw`` is, by ``decoder``.
-
-    Args:
-        decoder: of what is expected.
-        raw: JSON.
-        where: it stands, for the message.
-
-    Raises:
-        UntranslatableError: it is something else.
-    """
-    try:
-        return decoder.decode(raw)
-    except msgspec.DecodeError as error:
-        raise UntranslatableError(f"{where}: {error}") from None
-    except RecursionError:
-        raise UntranslatableError(f"{where}: it is nested too deep") from None
 
 
 def given(raw: msgspec.Raw) -> msgspec.Raw | None:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hydrallm.formats.bedrock_converse_blocks import MEMBERS, decoded
+from hydrallm.formats.bedrock_converse_blocks import MEMBERS
 from hydrallm.formats.canonical import Choice, Reasoning, ToolChoice
+from hydrallm.formats.strict_json import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,6 @@ from hydrallm.formats import reasons
 from hydrallm.formats.bedrock_converse_blocks import (
     MEMBERS,
     NAME,
-    decoded,
     given,
     member_of,
     read_cache_point,
@@ -38,7 +37,7 @@ from hydrallm.formats.canonical import (
     ToolChoice,
     UntranslatableError,
 )
-from hydrallm.formats.strict_json import read_strictly
+from hydrallm.formats.strict_json import decoded, read_strictly
 
 if TYPE_CHECKING:
     from collections.abc import Callable

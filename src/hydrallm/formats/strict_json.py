@@ -51,6 +51,26 @@ def read_tolerantly(data: bytes, decode: Callable[[bytes], T], what: str) -> T:
     return _read(data, decode, what, _finite)
 
 
+def decoded(decoder: msgspec.json.Decoder[T], raw: bytes | msgspec.Raw, where: str) -> T:
+    """Return what ``raw``, a part of a body that has been read, is by ``decoder``.
+
+    Args:
+        decoder: of what is expected.
+        raw: JSON.
+        where: it stands, for the message.
+
+    Raises:
+        UntranslatableError: it is something else.
+    """
+    try:
+        return decoder.decode(raw)
+    except msgspec.DecodeError as error:
+        said, _, place = str(error).partition(" - at `$")
+        raise UntranslatableError(f"{where}{place.rstrip('`')}: {said[:1].lower()}{said[1:]}") from None
+    except RecursionError:
+        raise UntranslatableError(f"{where}: it is nested too deep") from None
+
+
 def _read(data: bytes, decode: Callable[[bytes], T], what: str, number: Callable[[str], float | None]) -> T:
     if not is_utf8(data):  # a decoder does not look at that in what it skips
         raise UntranslatableError(f"this is not {what}: the body is not UTF-8")

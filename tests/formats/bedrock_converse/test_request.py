@@ -304,9 +304,9 @@ def test_fields_that_nobody_knows(fields: dict[str, Any]) -> None:
         (b'{"messages":[{"role":"tool","content":[]}]}', "messages[0].role: it is 'tool', but must be one of"),
         (b'{"messages":[{"role":"user","content":[{}]}]}', "messages[0].content[0]: exactly one member says what"),
         (b'{"messages":[{"role":"user","content":[{"text":"a","json":1}]}]}', "but it has json, text"),
-        (b'{"messages":[{"role":"user","content":[{"text":1}]}]}', "messages[0].content[0].text: Expected `str`"),
+        (b'{"messages":[{"role":"user","content":[{"text":1}]}]}', "messages[0].content[0].text: expected `str`"),
         (b'{"toolConfig":{"tools":[],"toolChoice":{"none":{}}}}', "toolConfig.toolChoice: it is 'none', but must be"),
-        (b'{"additionalModelRequestFields":[]}', "additionalModelRequestFields: Expected `object`, got `array`"),
+        (b'{"additionalModelRequestFields":[]}', "additionalModelRequestFields: expected `object`, got `array`"),
         (b'{"inferenceConfig":{"temperature":1e400}}', "this is not a Converse request"),
         (
             b'{"outputConfig":{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":"{"}}}}}',
